@@ -46,7 +46,8 @@ pub struct Settings {
     #[arg(long, env = "ADMIN_LISTEN", default_value = "127.0.0.1:9200", global = true)]
     pub admin_listen: ListenAddr,
     /// The database: postgres://user@host/name, with the password in DATABASE_PASSWORD or as
-    /// user:password in the URL; or sqlite:FILE for a single api
+    /// user:password in the URL; or sqlite:FILE for a single api. Of several servers, host:port,host:port,
+    /// the one that takes writes is found, also after a failover
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, global = true)]
     pub database_url: Option<Secret>,
     /// The password of the database user. With it, DATABASE_URL need not be a secret

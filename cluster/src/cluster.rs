@@ -25,6 +25,8 @@ pub struct ClusterOptions {
     pub port: Option<u16>,
     /// Whether PostgreSQL waits for the disk at each commit.
     pub durability: Durability,
+    /// Whether PostgreSQL has a standby that has all that is committed and that the apis know of.
+    pub standby: bool,
     /// Which CPUs they run on.
     pub cpus: Cpus,
     /// A folder with the binaries `api` and `gateway`; built from the sources when `None`.
@@ -45,6 +47,7 @@ impl Default for ClusterOptions {
             balancer: BalancerKind::default(),
             port: None,
             durability: Durability::Fast,
+            standby: false,
             cpus: Cpus::default(),
             binaries: None,
             admin_password: None,
@@ -62,6 +65,7 @@ pub struct Cluster {
     apis: Vec<Node>,
     redis: Redis,
     postgres: Postgres,
+    standby: Option<Postgres>,
     wiring: Wiring,
     _scratch: Scratch,
 }
@@ -94,6 +98,12 @@ impl Cluster {
             Redis::start_in(Some(&logs), cpus.others),
             Postgres::start_in(Some(&logs), options.durability, cpus.others)
         )?;
+        let mut database_url = postgres.try_create_database().await?;
+        let standby =
+            if options.standby { Some(postgres.standby_in(Some(&logs)).await?) } else { None };
+        if let (Some(standby), Some((_, name))) = (&standby, database_url.rsplit_once('/')) {
+            database_url = postgres.url_with(standby, name);
+        }
         let mut settings = vec![
             ("LOG_FORMAT".to_owned(), "json".to_owned()),
             (
@@ -111,7 +121,7 @@ impl Cluster {
             cpus,
             logs,
             settings,
-            database_url: postgres.try_create_database().await?,
+            database_url,
             token_key: key.to_pkcs8_pem(LineEnding::LF)?.to_string(),
             admin_password: options.admin_password.unwrap_or_else(secret),
         };
@@ -122,7 +132,7 @@ impl Cluster {
         let (behind, beside) = (backends(&gateways), backends(&apis));
         let (logs, kind) = (Some(wiring.logs.as_path()), options.balancer);
         let balancer = Balancer::start_in(logs, kind, port, &behind, &beside).await?;
-        Ok(Self { balancer, gateways, apis, redis, postgres, wiring, _scratch: scratch })
+        Ok(Self { balancer, gateways, apis, redis, postgres, standby, wiring, _scratch: scratch })
     }
 
     /// The gateways, in the order they were started.
@@ -143,6 +153,11 @@ impl Cluster {
     /// The Redis server that all nodes share.
     pub fn redis(&self) -> &Redis {
         &self.redis
+    }
+
+    /// PostgreSQL's standby, if the cluster was started with one.
+    pub fn standby(&self) -> Option<&Postgres> {
+        self.standby.as_ref()
     }
 
     /// The PostgreSQL server of the apis.

@@ -47,9 +47,13 @@ impl Postgres {
         Self::start_in(None, durability, None).await
     }
 
-    /// Starts a standby of this server on a free port, with all that is in it now. It follows, and only reads
-    /// until it is promoted.
+    /// Starts a standby of this server on a free port. From then on each commit waits until the standby has it,
+    /// too. It only reads until it is promoted.
     pub async fn standby(&self) -> Result<Self> {
+        self.standby_in(None).await
+    }
+
+    pub(crate) async fn standby_in(&self, logs: Option<&Path>) -> Result<Self> {
         let port = self.port.to_string();
         let copy = move |programs: &Path, data: &Path| {
             let mut command = Command::new(programs.join("pg_basebackup"));
@@ -59,7 +63,11 @@ impl Postgres {
                 .arg(data);
             command
         };
-        Self::start_on(None, Durability::Fast, None, copy).await
+        let standby = Self::start_on("standby", logs, Durability::Fast, None, copy).await?;
+        // After the copy was made, so that the standby waits for nobody once it is promoted.
+        self.sql("ALTER SYSTEM SET synchronous_standby_names = '*'").await?;
+        self.sql("SELECT pg_reload_conf()").await?;
+        Ok(standby)
     }
 
     /// Makes a standby a server of its own that takes writes; returns when it does.
@@ -79,12 +87,13 @@ impl Postgres {
             command.args(["--encoding=UTF8", "--locale=C.UTF-8", "-D"]).arg(data);
             command
         };
-        Self::start_on(logs, durability, cpu, make).await
+        Self::start_on("postgres", logs, durability, cpu, make).await
     }
 
     /// Starts a server on the data that the command of `make` makes, from the folder of PostgreSQL's programs and
     /// the data's.
     async fn start_on(
+        name: &str,
         logs: Option<&Path>,
         durability: Durability,
         cpu: Option<usize>,
@@ -99,7 +108,7 @@ impl Postgres {
         tokio::task::spawn_blocking(move || run(command, user)).await??;
         let port = free_port();
         let logs = logs.unwrap_or(scratch.path());
-        let mut program = Program::new("postgres", programs.join("postgres"), logs)
+        let mut program = Program::new(name, programs.join("postgres"), logs)
             .args(settings(&data, port, durability))
             .on_cpu(cpu)
             // Its immediate shutdown: ends at once and gives its shared memory back.
@@ -120,6 +129,17 @@ impl Postgres {
     /// The URL of a database by its name; `postgres` always exists.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The URL of a database that is on this server and its standby, or the other way round, whichever takes writes.
+    pub fn url_with(&self, other: &Self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{database}", self.port, other.port)
+    }
+
+    /// Lets those who are connected go on, and takes no more writes: a server that was demoted.
+    pub async fn demote(&self) -> Result<()> {
+        self.sql("ALTER SYSTEM SET default_transaction_read_only = on").await?;
+        self.sql("SELECT pg_reload_conf()").await
     }
 
     /// Makes an empty database of its own and returns its URL.

@@ -24,22 +24,8 @@ impl Pair {
         let primary = Postgres::start().await.unwrap();
         let url = primary.create_database().await;
         let standby = primary.standby().await.unwrap();
-        primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'").await.unwrap();
-        primary.sql("SELECT pg_reload_conf()").await.unwrap();
-        let name = url.rsplit('/').next().unwrap();
-        let url = format!(
-            "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{name}?target_session_attrs=read-write",
-            standby.port(),
-            primary.port(),
-        );
+        let url = standby.url_with(&primary, url.rsplit('/').next().unwrap());
         Self { primary, standby, url }
-    }
-
-    /// The standby takes over. Nobody waits for a standby of the old server any more.
-    async fn promote(&self) {
-        self.standby.promote().await.unwrap();
-        self.standby.sql("ALTER SYSTEM RESET synchronous_standby_names").await.unwrap();
-        self.standby.sql("SELECT pg_reload_conf()").await.unwrap();
     }
 }
 
@@ -73,9 +59,8 @@ async fn a_demoted_server_that_stays_up_is_left_for_the_new_one() {
         assert_eq!(post_patiently(&t, ann, chat, &n.to_string()).await, (Seq(n), 0));
     }
     // Demoted without a word to those who are connected: it answers, and takes no writes.
-    pair.primary.sql("ALTER SYSTEM SET default_transaction_read_only = on").await.unwrap();
-    pair.primary.sql("SELECT pg_reload_conf()").await.unwrap();
-    pair.promote().await;
+    pair.primary.demote().await.unwrap();
+    pair.standby.promote().await.unwrap();
     for n in 21..=40 {
         assert_eq!(post_patiently(&t, ann, chat, &n.to_string()).await.0, Seq(n));
     }
@@ -97,7 +82,7 @@ async fn a_server_that_died_or_hangs_is_left_for_the_new_one() {
         } else {
             pair.primary.kill().await.unwrap();
         }
-        pair.promote().await;
+        pair.standby.promote().await.unwrap();
         let since = Instant::now();
         // Whoever asks a server that hangs goes away at some time, as a gateway does.
         let (seq, _) = loop {

@@ -1,7 +1,10 @@
 //! A log filter as people write it: a level, and levels for modules. `level.rs` changes it at run time.
 
 use std::{fmt, str::FromStr};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+
+/// The module of the pool that logs what it tells.
+const POOL: &str = "sqlx_core::pool";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 const HINT: &str = "Try info, debug or info,gateway=debug";
@@ -19,8 +22,11 @@ pub struct LogFilter {
 impl Eq for LogFilter {}
 
 impl LogFilter {
+    /// The pool of database connections logs each failed try as an error and tells its caller, too: heard only by
+    /// who asks for it.
     pub(super) fn targets(&self) -> Targets {
-        Targets::clone(&self.targets)
+        let targets = Targets::clone(&self.targets);
+        if self.text.contains(POOL) { targets } else { targets.with_target(POOL, LevelFilter::OFF) }
     }
 }
 

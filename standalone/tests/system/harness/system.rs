@@ -7,7 +7,7 @@ use super::{
     user::{PASSWORD, User},
     wait::until,
 };
-use cluster::{Balancer, BalancerKind, Cluster, ClusterOptions, Node, Redis};
+use cluster::{Balancer, BalancerKind, Cluster, ClusterOptions, Node, Postgres, Redis};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -95,6 +95,12 @@ impl System {
         Self::over(Arc::new(start_cluster(BalancerKind::Nginx, settings).await))
     }
 
+    /// One whose PostgreSQL has a standby.
+    pub async fn cluster_with_standby() -> Self {
+        let options = ClusterOptions { standby: true, ..options(BalancerKind::Nginx, &[]) };
+        Self::over(Arc::new(Cluster::start(options).await.expect("a cluster")))
+    }
+
     /// One behind HAProxy.
     pub async fn cluster_behind_haproxy(settings: &[(&str, &str)]) -> Self {
         Self::over(Arc::new(start_cluster(BalancerKind::Haproxy, settings).await))
@@ -131,6 +137,15 @@ impl System {
 
     pub fn database_url(&self) -> &str {
         self.cluster().database_url()
+    }
+
+    pub fn postgres(&self) -> &Postgres {
+        self.cluster().postgres()
+    }
+
+    /// Of [`System::cluster_with_standby`].
+    pub fn standby(&self) -> &Postgres {
+        self.cluster().standby().expect("a standby")
     }
 
     pub fn redis(&self) -> &Redis {
@@ -266,11 +281,13 @@ pub(super) const USUAL: &[(&str, &str)] = &[("REQUESTS_PER_SECOND", "5000")];
 
 /// Two gateways, two apis; the settings are the shipped ones, but for a shorter farewell and these.
 async fn start_cluster(balancer: BalancerKind, settings: &[(&str, &str)]) -> Cluster {
+    Cluster::start(options(balancer, settings)).await.expect("a cluster")
+}
+
+fn options(balancer: BalancerKind, settings: &[(&str, &str)]) -> ClusterOptions {
     let settings = [USUAL, &[("DRAIN_SECONDS", "2")], settings].concat();
     let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let options =
-        ClusterOptions { balancer, settings: settings.collect(), ..ClusterOptions::default() };
-    Cluster::start(options).await.expect("a cluster")
+    ClusterOptions { balancer, settings: settings.collect(), ..ClusterOptions::default() }
 }
 
 /// Of the shared cluster. Guests may come in, as into the single process; and because all tests have
