@@ -66,8 +66,12 @@ impl From<sqlx::Error> for DbError {
                 }
                 if is_passing(&code) { Self::unavailable(error) } else { Self::fault(error) }
             }
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
+            // Whoever closed this one has closed others, too.
+            sqlx::Error::Io(_) => {
+                servers::note_outdated();
+                Self::unavailable(error)
+            }
+            sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => {
