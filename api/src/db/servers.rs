@@ -116,6 +116,10 @@ impl Servers {
             })
             .connect_lazy_with(self.0[0].clone());
         if self.0.len() > 1 {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the pool owns it: it ends when the pool is closed"
+            )]
             tokio::spawn(follow(pool.clone(), self.clone()));
         }
         pool

@@ -45,7 +45,7 @@ async fn post_patiently(t: &T, ann: UserId, chat: ChatId, key: &str) -> (Seq, us
             }
         }
     };
-    let seq = timeout(Duration::from_secs(20), acknowledged).await.expect("acknowledged");
+    let seq = timeout(Duration::from_secs(20), acknowledged).await.unwrap();
     (seq, refused)
 }
 
