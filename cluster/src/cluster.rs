@@ -2,8 +2,8 @@
 //! process has a file of its own.
 
 use crate::{
-    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Node, Postgres, Process,
-    Program, Redis, binaries, free_port, scratch::Scratch,
+    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Database, Durability, Node, Postgres,
+    Process, Program, Redis, binaries, free_port, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
@@ -67,6 +67,7 @@ pub struct Cluster {
     postgres: Postgres,
     standby: Option<Postgres>,
     wiring: Wiring,
+    _database: Database,
     _scratch: Scratch,
 }
 
@@ -98,12 +99,13 @@ impl Cluster {
             Redis::start_in(Some(&logs), cpus.others),
             Postgres::start_in(Some(&logs), options.durability, cpus.others)
         )?;
-        let mut database_url = postgres.try_create_database().await?;
+        let database = postgres.try_create_database().await?;
         let standby =
             if options.standby { Some(postgres.standby_in(Some(&logs)).await?) } else { None };
-        if let (Some(standby), Some((_, name))) = (&standby, database_url.rsplit_once('/')) {
-            database_url = postgres.url_with(standby, name);
-        }
+        let database_url = match &standby {
+            Some(standby) => postgres.url_with(standby, database.name()),
+            None => database.url().to_owned(),
+        };
         let mut settings = vec![
             ("LOG_FORMAT".to_owned(), "json".to_owned()),
             (
@@ -132,7 +134,17 @@ impl Cluster {
         let (behind, beside) = (backends(&gateways), backends(&apis));
         let (logs, kind) = (Some(wiring.logs.as_path()), options.balancer);
         let balancer = Balancer::start_in(logs, kind, port, &behind, &beside).await?;
-        Ok(Self { balancer, gateways, apis, redis, postgres, standby, wiring, _scratch: scratch })
+        Ok(Self {
+            balancer,
+            gateways,
+            apis,
+            redis,
+            postgres,
+            standby,
+            wiring,
+            _database: database,
+            _scratch: scratch,
+        })
     }
 
     /// The gateways, in the order they were started.

@@ -25,7 +25,7 @@ pub use cluster::{Cluster, ClusterOptions};
 pub use cpus::Cpus;
 pub use node::Node;
 pub use port::free_port;
-pub use postgres::{Durability, Postgres};
+pub use postgres::{Database, Durability, Postgres};
 pub use process::Process;
 pub use program::Program;
 pub use redis::Redis;

@@ -2,13 +2,17 @@
 
 use crate::{Process, Program, installed, port::free_port, program::ChildUser, scratch::Scratch};
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use std::{
     ffi::{OsStr, OsString},
     fs,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 use tokio::sync::OnceCell;
@@ -33,7 +37,35 @@ pub struct Postgres {
     port: u16,
     programs: PathBuf,
     databases: AtomicU32,
+    /// The names of databases that nobody needs any more.
+    unneeded: Arc<Mutex<Vec<String>>>,
     scratch: Scratch,
+}
+
+/// A database of one test. After this is dropped, the next one that is made removes it: hundreds of tests would fill
+/// the disk.
+pub struct Database {
+    url: String,
+    name: String,
+    unneeded: Arc<Mutex<Vec<String>>>,
+}
+
+impl Database {
+    /// Where it is, for clients.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its name on the server.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.unneeded.lock().push(std::mem::take(&mut self.name));
+    }
 }
 
 impl Postgres {
@@ -116,7 +148,8 @@ impl Postgres {
         program.user = user;
         let process = Process::start(program)?;
         takes_connections(&process, &data).await?;
-        Ok(Self { process, port, programs, databases: AtomicU32::new(0), scratch })
+        let (databases, unneeded) = Default::default();
+        Ok(Self { process, port, programs, databases, unneeded, scratch })
     }
 
     /// One fast server for all tests of this process, started by the first that asks. Nobody drops
@@ -142,34 +175,45 @@ impl Postgres {
         self.sql("SELECT pg_reload_conf()").await
     }
 
-    /// Makes an empty database of its own and returns its URL.
+    /// Makes an empty database.
     ///
     /// # Panics
     /// When the server does not answer: a test has nothing to go on with then.
-    pub async fn create_database(&self) -> String {
+    pub async fn create_database(&self) -> Database {
         match self.try_create_database().await {
-            Ok(url) => url,
+            Ok(database) => database,
             Err(error) => panic!("{error:#}"),
         }
     }
 
-    pub(crate) async fn try_create_database(&self) -> Result<String> {
+    pub(crate) async fn try_create_database(&self) -> Result<Database> {
         let name = format!("db{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let unneeded = std::mem::take(&mut *self.unneeded.lock());
+        // The pools of the test that owned it may be open still.
+        let drops = unneeded.iter().map(|name| format!("DROP DATABASE {name} WITH (FORCE)"));
         // Nobody can connect to `template0`; a session in the template would make the copy fail.
-        self.sql(&format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
-        Ok(self.url(&name))
+        let create = format!("CREATE DATABASE {name} TEMPLATE template0");
+        self.run(drops.chain([create])).await?;
+        Ok(Database { url: self.url(&name), name, unneeded: Arc::clone(&self.unneeded) })
     }
 
     /// Runs one statement in the database `postgres` as the superuser.
     pub async fn sql(&self, statement: &str) -> Result<()> {
-        let output = tokio::process::Command::new(self.programs.join("psql"))
-            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement])
-            .arg(self.url("postgres"))
-            .output()
-            .await
-            .context("cannot run psql")?;
+        self.run([statement.to_owned()]).await
+    }
+
+    /// Runs statements one after the other, each in a transaction of its own. The error tells the end of the
+    /// server's log, too: why it refused, or died.
+    async fn run(&self, statements: impl IntoIterator<Item = String>) -> Result<()> {
+        let mut command = tokio::process::Command::new(self.programs.join("psql"));
+        command.args(["-X", "-q", "-v", "ON_ERROR_STOP=1"]);
+        for statement in statements {
+            command.args(["-c", &statement]);
+        }
+        let output = command.arg(self.url("postgres")).output().await.context("cannot run psql")?;
         if !output.status.success() {
-            bail!("{statement}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            let error = String::from_utf8_lossy(&output.stderr);
+            bail!("{}\n{}", error.trim(), self.process.log_tail());
         }
         Ok(())
     }
@@ -240,6 +284,10 @@ fn settings(data: &Path, port: u16, durability: Durability) -> Vec<OsString> {
         // A commit is still written before it is confirmed, so it survives a killed server.
         set("fsync=off");
         set("full_page_writes=off");
+        // Each database that a test makes is written to the log, too; what a standby may still need is kept.
+        set("max_wal_size=64MB");
+        set("min_wal_size=32MB");
+        set("wal_keep_size=64MB");
     }
     args
 }

@@ -8,7 +8,7 @@ use api::{
     db::Db,
     router, start,
 };
-use cluster::Postgres;
+use cluster::{Database, Postgres};
 use platform::{
     bus::Bus,
     lifecycle::Lifecycle,
@@ -27,6 +27,7 @@ pub struct Server {
     pub api: Api,
     pub url: String,
     folder: Option<TempDir>,
+    database: Option<Database>,
     lifecycle: Lifecycle,
     client: reqwest::Client,
 }
@@ -111,9 +112,11 @@ impl Server {
 
     /// On an empty PostgreSQL database.
     pub async fn on_postgres(change: impl FnOnce(&mut Config)) -> Self {
-        let url = Postgres::shared().await.unwrap().create_database().await;
+        let database = Postgres::shared().await.unwrap().create_database().await;
         let tokens = Tokens::from_pem(generate_pem().unwrap().reveal()).unwrap();
-        Self::on(&url, tokens, change).await
+        let mut server = Self::on(database.url(), tokens, change).await;
+        server.database = Some(database);
+        server
     }
 
     /// Another api on the same database, with the same keys.
@@ -163,7 +166,7 @@ impl Server {
         };
         lifecycle.spawn(serve(listener, router(api.clone()), config, lifecycle.clone()));
         let client = reqwest::Client::new();
-        Self { api, url, folder: None, lifecycle, client }
+        Self { api, url, folder: None, database: None, lifecycle, client }
     }
 
     /// Runs a statement as it stands.

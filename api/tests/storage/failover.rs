@@ -3,7 +3,7 @@
 
 use crate::harness::{T, send};
 use api::{db::Db, internal};
-use cluster::Postgres;
+use cluster::{Database, Postgres};
 use platform::problem::Problem;
 use protocol::{
     calls::Post,
@@ -16,16 +16,19 @@ use tokio::time::{Instant, timeout};
 struct Pair {
     primary: Postgres,
     standby: Postgres,
-    url: String,
+    database: Database,
 }
 
 impl Pair {
     async fn start() -> Self {
         let primary = Postgres::start().await.unwrap();
-        let url = primary.create_database().await;
+        let database = primary.create_database().await;
         let standby = primary.standby().await.unwrap();
-        let url = standby.url_with(&primary, url.rsplit('/').next().unwrap());
-        Self { primary, standby, url }
+        Self { primary, standby, database }
+    }
+
+    fn url(&self) -> String {
+        self.standby.url_with(&self.primary, self.database.name())
     }
 }
 
@@ -52,7 +55,7 @@ async fn post_patiently(t: &T, ann: UserId, chat: ChatId, key: &str) -> (Seq, us
 #[tokio::test]
 async fn a_demoted_server_that_stays_up_is_left_for_the_new_one() {
     let pair = Pair::start().await;
-    let t = T::at(&pair.url, None).await;
+    let t = T::at(&pair.url()).await;
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
     for n in 1..=20 {
@@ -73,7 +76,7 @@ async fn a_demoted_server_that_stays_up_is_left_for_the_new_one() {
 async fn a_server_that_died_or_hangs_is_left_for_the_new_one() {
     for hangs in [false, true] {
         let pair = Pair::start().await;
-        let t = T::at(&pair.url, None).await;
+        let t = T::at(&pair.url()).await;
         let ann = t.user("ann").await;
         let chat = t.group(ann, &[]).await;
         assert_eq!(post_patiently(&t, ann, chat, "1").await, (Seq(1), 0));
@@ -102,7 +105,8 @@ async fn a_server_that_died_or_hangs_is_left_for_the_new_one() {
 #[tokio::test]
 async fn sessions_that_an_operator_ends_cost_one_call() {
     let server = Postgres::start().await.unwrap();
-    let t = T::at(&server.create_database().await, None).await;
+    let database = server.create_database().await;
+    let t = T::at(database.url()).await;
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
     for n in 1..=3 {
@@ -119,9 +123,9 @@ async fn sessions_that_an_operator_ends_cost_one_call() {
 #[tokio::test]
 async fn a_server_that_only_reads_is_not_taken_for_the_database() {
     let primary = Postgres::start().await.unwrap();
-    let url = primary.create_database().await;
+    let database = primary.create_database().await;
     let standby = primary.standby().await.unwrap();
-    let url = standby.url(url.rsplit('/').next().unwrap());
+    let url = standby.url(database.name());
     let db = Db::connect(&url, &Default::default()).await.unwrap();
     assert!(db.ping().await.is_err());
     // Nobody told the process.

@@ -13,7 +13,7 @@ use api::{
     error::Result,
     internal, start,
 };
-use cluster::Postgres;
+use cluster::{Database, Postgres};
 use platform::{
     bus::{Bus, BusEvent, Subscriber},
     lifecycle::Lifecycle,
@@ -61,17 +61,32 @@ pub struct Outcome {
 
 pub struct T {
     pub api: Api,
-    /// Where the SQLite file lies.
-    _dir: Option<tempfile::TempDir>,
+    _place: Option<Place>,
 }
 
-/// The database's URL and the folder that must outlive it.
-pub async fn fresh_url(sqlite: bool) -> (String, Option<tempfile::TempDir>) {
-    if sqlite {
-        let dir = tempfile::tempdir().unwrap();
-        return (format!("sqlite:{}", dir.path().join("data.db").display()), Some(dir));
+/// An empty database for as long as this lives.
+pub enum Place {
+    /// A file in this folder.
+    Sqlite(tempfile::TempDir),
+    /// On the server that all tests share.
+    Postgres(Database),
+}
+
+impl Place {
+    pub async fn fresh(sqlite: bool) -> Self {
+        if sqlite {
+            Self::Sqlite(tempfile::tempdir().unwrap())
+        } else {
+            Self::Postgres(Postgres::shared().await.unwrap().create_database().await)
+        }
     }
-    (Postgres::shared().await.unwrap().create_database().await, None)
+
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(dir) => format!("sqlite:{}", dir.path().join("data.db").display()),
+            Self::Postgres(database) => database.url().to_owned(),
+        }
+    }
 }
 
 impl T {
@@ -84,12 +99,17 @@ impl T {
     }
 
     async fn start(sqlite: bool) -> Self {
-        let (url, dir) = fresh_url(sqlite).await;
-        Self::at(&url, dir).await
+        Self::on(Place::fresh(sqlite).await).await
     }
 
-    /// On the empty database of this URL.
-    pub async fn at(url: &str, dir: Option<tempfile::TempDir>) -> Self {
+    pub async fn on(place: Place) -> Self {
+        let mut t = Self::at(&place.url()).await;
+        t._place = Some(place);
+        t
+    }
+
+    /// On the database of this URL, which the caller keeps.
+    pub async fn at(url: &str) -> Self {
         let db = Db::connect(url, &DbConfig::default()).await.unwrap();
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
@@ -106,10 +126,8 @@ impl T {
         config.chats.chats_per_user = 40;
         // Tests make the steps themselves: the task would come between them.
         config.retention.look_every = Duration::from_secs(3_600);
-        // Tests make its steps themselves.
-        config.retention.look_every = Duration::from_secs(3600);
         let api = start(parts, config, &lifecycle).await.unwrap();
-        Self { api, _dir: dir }
+        Self { api, _place: None }
     }
 
     /// Runs a statement as it stands.

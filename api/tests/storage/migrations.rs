@@ -1,7 +1,7 @@
 //! Starting processes bring the schema up to date, all at once if they like.
 
 use crate::{
-    harness::{T, both, fresh_url},
+    harness::{Place, T, both},
     upgrade::older,
 };
 use api::db::{Db, DbConfig, MigrateError};
@@ -15,7 +15,8 @@ both!(
 );
 
 async fn many_at_once(sqlite: bool) {
-    let (url, _dir) = fresh_url(sqlite).await;
+    let place = Place::fresh(sqlite).await;
+    let url = place.url();
     let mut starting = Vec::new();
     for _ in 0..4 {
         // Each like a process of its own.
@@ -42,8 +43,8 @@ async fn many_at_once_postgres() {
 #[tokio::test]
 async fn an_empty_database_must_be_migrated_first() {
     for sqlite in [true, false] {
-        let (url, _dir) = fresh_url(sqlite).await;
-        let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
+        let place = Place::fresh(sqlite).await;
+        let db = Db::connect(&place.url(), &DbConfig::default()).await.unwrap();
         let error = db.check_schema().await.unwrap_err();
         assert!(matches!(error, MigrateError::TooOld { found: 0, .. }), "{error}");
     }
@@ -84,7 +85,7 @@ async fn beside_a_newer_schema_that_only_adds_one_goes_on(t: T) {
 /// Whoever came later would wait behind a statement that waits for a table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_that_waits_for_a_table_lets_go_and_tries_again() {
-    let (db, ..) = older(false, 4).await;
+    let (db, _place) = older(false, 4).await;
     let Db::Postgres(pool, ..) = &db else { panic!("not PostgreSQL") };
     let mut holder = pool.begin().await.unwrap();
     let hold = "SET LOCAL idle_in_transaction_session_timeout = 0;

@@ -1,7 +1,7 @@
 //! Accounts from before names were prepared and look-alikes refused: they stay and sign in, and new names
 //! are held against them.
 
-use crate::harness::{T, fresh_url, refused};
+use crate::harness::{Place, T, refused};
 use api::{
     accounts::{
         admin,
@@ -20,7 +20,7 @@ use std::net::Ipv4Addr;
 
 /// The schema of then, with the accounts of these names.
 async fn from_before(sqlite: bool, names: &[&str]) -> T {
-    let (url, dir) = fresh_url(sqlite).await;
+    let place = Place::fresh(sqlite).await;
     let scripts = match sqlite {
         true => [
             include_str!("../../src/db/migrations/sqlite/0001_start.sql"),
@@ -42,14 +42,14 @@ async fn from_before(sqlite: bool, names: &[&str]) -> T {
         );
     }
     let sql = sqlx::AssertSqlSafe(sql);
-    match Db::connect(&url, &DbConfig::default()).await.unwrap() {
+    match Db::connect(&place.url(), &DbConfig::default()).await.unwrap() {
         Db::Postgres(pool, ..) => {
             sqlx::raw_sql(sql).execute(&pool).await.unwrap();
             pool.close().await;
         }
         Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(&write).await.unwrap()),
     }
-    T::at(&url, dir).await
+    T::on(place).await
 }
 
 async fn sign_in(t: &T, identity: &str, password: &str) -> Result<UserId, u16> {

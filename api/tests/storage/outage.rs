@@ -10,7 +10,8 @@ use protocol::{calls::Post, id::Seq};
 #[tokio::test]
 async fn an_outage_is_503_and_passes() {
     let server = Postgres::start().await.unwrap();
-    let t = T::at(&server.create_database().await, None).await;
+    let database = server.create_database().await;
+    let t = T::at(database.url()).await;
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
     let commands = vec![send(ann, chat, "k", "hello")];

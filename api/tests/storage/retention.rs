@@ -1,7 +1,7 @@
 //! What is over goes, in small steps, and what is not stays.
 
 use crate::{
-    harness::{T, actor, admin, both, fresh_url},
+    harness::{Place, T, actor, admin, both},
     retention_kinds::find_guest,
 };
 use api::{
@@ -262,8 +262,9 @@ async fn between_steps_there_are_rests(mut t: T) {
 
 /// Two processes that do nothing but make steps: each row goes once, and nobody waits for the other.
 async fn two_at_once(sqlite: bool) {
-    let (url, dir) = fresh_url(sqlite).await;
-    let mut t = T::at(&url, dir).await;
+    let place = Place::fresh(sqlite).await;
+    let url = place.url();
+    let mut t = T::on(place).await;
     set(&mut t, 3);
     let t = &t;
     let ann = t.user("ann").await;

@@ -1,7 +1,7 @@
 //! What only SQLite can get wrong: a transaction that it ends by itself, and a statement without an end.
 //! A disk that is really full is tried on the whole process.
 
-use crate::harness::{T, fresh_url};
+use crate::harness::{Place, T};
 use api::{
     db::{Db, DbConfig, DbError, Link},
     error::Error,
@@ -34,16 +34,16 @@ async fn writing_works_again_after_a_full_disk() {
 }
 
 /// On a database with one connection of each kind, which may run for 100 ms.
-async fn impatient() -> (Db, tempfile::TempDir) {
-    let (url, dir) = fresh_url(true).await;
+async fn impatient() -> (Db, Place) {
+    let place = Place::fresh(true).await;
     let config = DbConfig {
         sqlite_readers: 1,
         sqlite_timeout: Duration::from_millis(100),
         ..DbConfig::default()
     };
-    let db = Db::connect(&url, &config).await.unwrap();
+    let db = Db::connect(&place.url(), &config).await.unwrap();
     db.migrate().await.unwrap();
-    (db, dir.unwrap())
+    (db, place)
 }
 
 async fn run(link: Link<'_>, sql: &'static str) -> Result<(), DbError> {
@@ -61,7 +61,7 @@ fn assert_busy(result: Result<(), DbError>) {
 
 #[tokio::test]
 async fn a_read_without_an_end_is_ended() {
-    let (db, _dir) = impatient().await;
+    let (db, _place) = impatient().await;
     assert_busy(run(db.read().await.unwrap().link(), ENDLESS).await);
     assert_busy(run(db.snapshot().await.unwrap().link(), ENDLESS).await);
     // Whoever has the connection next has all the time again.
@@ -71,7 +71,7 @@ async fn a_read_without_an_end_is_ended() {
 
 #[tokio::test]
 async fn a_write_without_an_end_is_ended_and_changes_nothing() {
-    let (db, _dir) = impatient().await;
+    let (db, _place) = impatient().await;
     let mut tx = db.begin().await.unwrap();
     run(tx.link(), "INSERT INTO meta VALUES ('half', 'done')").await.unwrap();
     let endless = "INSERT INTO meta WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
@@ -96,7 +96,8 @@ const MANY_MESSAGES: &str = "
 
 #[tokio::test]
 async fn a_migration_takes_the_time_that_it_takes() {
-    let (url, _dir) = fresh_url(true).await;
+    let place = Place::fresh(true).await;
+    let url = place.url();
     let before = Db::connect(&url, &DbConfig::default()).await.unwrap();
     let mut tx = before.begin().await.unwrap();
     run(tx.link(), include_str!("../../src/db/migrations/sqlite/0001_start.sql")).await.unwrap();

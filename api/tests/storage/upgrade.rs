@@ -1,7 +1,7 @@
 //! A database of an older schema, with something in every table, brought to today's: nothing is lost, all of
 //! it is of use, and programs of before go on beside those of today, as in a rolling upgrade.
 
-use crate::harness::{T, actor, fresh_url};
+use crate::harness::{Place, T, actor};
 use api::{
     audit,
     chats::membership,
@@ -132,10 +132,10 @@ async fn tables(db: &Db) -> Vec<(String, String)> {
     tables
 }
 
-/// A fresh database of that version, its URL, and the folder that must outlive it.
-pub async fn older(sqlite: bool, version: usize) -> (Db, String, Option<tempfile::TempDir>) {
-    let (url, dir) = fresh_url(sqlite).await;
-    let old = Db::connect(&url, &DbConfig::default()).await.unwrap();
+/// A fresh database of that version, and where it is.
+pub async fn older(sqlite: bool, version: usize) -> (Db, Place) {
+    let place = Place::fresh(sqlite).await;
+    let old = Db::connect(&place.url(), &DbConfig::default()).await.unwrap();
     let scripts = old_scripts(sqlite, version);
     assert_eq!(scripts.len(), version);
     for (_, script) in &scripts {
@@ -147,11 +147,11 @@ pub async fn older(sqlite: bool, version: usize) -> (Db, String, Option<tempfile
         let made = format!("INSERT INTO migrations (version, name) VALUES ({number}, '{name}')");
         run(&old, made).await;
     }
-    (old, url, dir)
+    (old, place)
 }
 
 async fn upgraded(sqlite: bool, version: usize) {
-    let (old, url, dir) = older(sqlite, version).await;
+    let (old, place) = older(sqlite, version).await;
     run(&old, rows(version)).await;
     let mut before = Vec::new();
     for (table, query) in tables(&old).await {
@@ -160,7 +160,7 @@ async fn upgraded(sqlite: bool, version: usize) {
         before.push((table, query, rows));
     }
 
-    let mut t = T::at(&url, dir).await;
+    let mut t = T::on(place).await;
     for (table, query, rows) in before {
         // The same columns of the same rows, whatever was added.
         assert_eq!(texts(&t.api.db, query).await, rows, "{table}");
