@@ -144,19 +144,20 @@ export class Actions {
 
   /** Looks a chat up that is not in the list so far. A room that one is not in stays outside. */
   async find(chatId) {
+    const { signals: asked } = this.#store.state;
     const view = await api.chat(chatId);
-    if (view.role !== null) this.#store.dispatch({ type: 'found', view });
+    if (view.role !== null) this.#store.dispatch({ type: 'found', view, asked });
     return view;
   }
 
   /** Fetches the next page of the list; nothing while one is on its way. */
   async moreChats() {
     await this.#once('chats', async () => {
-      const { nextChats } = this.#store.state;
+      const { nextChats, signals: asked } = this.#store.state;
       if (nextChats === null) return;
       const views = await api.chats(nextChats);
       const next = views.length === CHATS_PAGE ? views.at(-1).id : null;
-      if (this.#store.state.nextChats === nextChats) this.#store.dispatch({ type: 'chats', views, next });
+      if (this.#store.state.nextChats === nextChats) this.#store.dispatch({ type: 'chats', views, next, asked });
     });
   }
 
@@ -172,9 +173,10 @@ export class Actions {
 
   async #loadMembers(chatId) {
     await this.#once(`members ${chatId}`, async () => {
+      const { signals: asked } = this.#store.state;
       try {
         const { items, next } = await api.members(chatId);
-        this.#store.dispatch({ type: 'members', chatId, members: items, next });
+        this.#store.dispatch({ type: 'members', chatId, members: items, next, asked });
       } catch (error) {
         // Without members the page only shows less; asked again when the chat is opened again.
         explain(error);
@@ -195,9 +197,10 @@ export class Actions {
 
   /** Fetches the next page of members. */
   async moreMembers(chatId) {
-    const { members: known, nextMembers } = this.#store.state.chats.get(chatId);
+    const { chats, signals: asked } = this.#store.state;
+    const { nextMembers } = chats.get(chatId);
     const { items, next } = await api.members(chatId, nextMembers);
-    this.#store.dispatch({ type: 'members', chatId, members: [...known, ...items], next });
+    this.#store.dispatch({ type: 'members', chatId, members: items, next, asked, isMore: true });
   }
 
   /** Public rooms come without events: they are asked for when something may have changed. */

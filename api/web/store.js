@@ -28,8 +28,14 @@ export const initial = Object.freeze({
   /** The chat on the screen, and the message after which "new" begins. */
   open: null,
   divider: null,
-  /** Ids of users that are known to be online. */
+  /** Ids of users that are known to be online; oneself among them. */
   online: new Set(),
+  /**
+   * How many signals have come, and which of them was the last about each user's presence and each chat's settings: an
+   * answer that was asked for before it is older.
+   */
+  signals: 0,
+  heard: new Map(),
 });
 
 /** As many chats `ready` lists: when there are fewer, there are no more. */
@@ -54,9 +60,9 @@ export function reduce(state, action) {
     case 'chats':
       return withMore(state, action);
     case 'found':
-      return onChat(state, action.view, false);
+      return onChat(state, action.view, false, action.asked);
     case 'settings':
-      return inChat(state, action.chatId, (chat) => ({ ...chat, settings: action.settings }));
+      return onSettings(state, action.chatId, action.settings);
     case 'rooms':
       return { ...state, rooms: action.rooms, nextRooms: action.next };
     case 'open':
@@ -125,12 +131,12 @@ function onFrame(state, frame, now) {
       if (frame.user.id === state.me.id) return state;
       return inChat(state, id, (chat) => chats.startTyping(chat, frame.user, now + TYPING_MS));
     case 'presence':
-      return { ...state, online: withPresence(state.online, frame.user_id, frame.status) };
+      return { ...hear(state, presenceOf(frame.user_id)), online: withPresence(state.online, frame.user_id, frame.status) };
     case 'chat':
     case 'subscribed':
       return onChat(state, frame.chat, true);
     case 'chat_settings':
-      return inChat(state, id, (chat) => ({ ...chat, settings: frame.settings }));
+      return onSettings(state, id, frame.settings);
     case 'chat_removed':
       return removeChat(state, id);
     case 'announcement':
@@ -158,7 +164,9 @@ function onReady(state, { user, epoch, chats: views, announcement = null }) {
   for (const id of unlisted) next.set(id, state.chats.get(id));
   const open = next.has(state.open) ? state.open : null;
   const nextChats = views.length >= READY_CHATS ? order.at(-1) : null;
-  const online = peersOnline(new Set(), views);
+  // Of the open chat's members the page is told anew in a moment. Of oneself nobody tells.
+  const here = sameBase ? (state.chats.get(open)?.members ?? []).map(({ id }) => id).filter((id) => state.online.has(id)) : [];
+  const online = peersOnline({ ...state, online: new Set([user.id, ...here]) }, views);
   return { ...state, me: user, epoch, chats: next, order: [...order, ...unlisted], nextChats, open, online, announcement, known: true };
 }
 
@@ -183,11 +191,12 @@ function isOlder(view, chat) {
 }
 
 /** A new chat, a woken one, or one that was looked up, which only is live when it was before. */
-function onChat(state, view, live) {
+function onChat(state, view, live, asked) {
   const known = state.chats.get(view.id);
   const chat = known ? told(known, view, live || known.live) : newChat(view, live);
-  const online = peersOnline(state.online, [view]);
-  const next = { ...state, online, chats: new Map(state.chats).set(view.id, chat) };
+  const settings = known && !isNews(state, settingsOf(view.id), asked) ? known.settings : chat.settings;
+  const online = peersOnline(state, [view], asked);
+  const next = { ...state, online, chats: new Map(state.chats).set(view.id, { ...chat, settings }) };
   if (!live && !known) return { ...next, order: [...state.order, view.id] };
   return known && view.seq <= known.cursor ? next : toTop(next, view.id);
 }
@@ -198,17 +207,44 @@ function told(known, view, live) {
 }
 
 /** A page of the list behind what `ready` told. Of those that are known, events have told more. */
-function withMore(state, { views, next }) {
+function withMore(state, { views, next, asked }) {
   const others = views.filter((view) => !state.chats.has(view.id));
   const added = new Map(state.chats);
   for (const view of others) added.set(view.id, newChat(view, false));
   const order = [...state.order, ...others.map((view) => view.id)];
-  return { ...state, chats: added, order, nextChats: next, online: peersOnline(state.online, others) };
+  return { ...state, chats: added, order, nextChats: next, online: peersOnline(state, others, asked) };
 }
 
-function peersOnline(online, views) {
+function peersOnline(state, views, asked) {
   const peers = views.map((view) => view.peer).filter((peer) => peer?.status);
-  return peers.reduce((known, peer) => withPresence(known, peer.id, peer.status), online);
+  return allOnline(state, peers, asked);
+}
+
+/** Who is online when these were told; `asked` as for `isNews`. */
+function allOnline(state, users, asked) {
+  const told = users.filter(({ id }) => id !== state.me.id && isNews(state, presenceOf(id), asked));
+  return told.reduce((known, { id, status }) => withPresence(known, id, status), state.online);
+}
+
+const presenceOf = (userId) => `presence ${userId}`;
+const settingsOf = (chatId) => `settings ${chatId}`;
+
+/** A signal about this has come. */
+function hear(state, what) {
+  const signals = state.signals + 1;
+  const heard = new Map(state.heard);
+  // Behind all others, so that the oldest ones are forgotten.
+  heard.delete(what);
+  return { ...state, signals, heard: chats.bounded(heard.set(what, signals)) };
+}
+
+/** Whether what was asked for after so many signals, or told unasked, is newer than the last signal about this. */
+function isNews(state, what, asked = Infinity) {
+  return (state.heard.get(what) ?? 0) <= asked;
+}
+
+function onSettings(state, chatId, settings) {
+  return hear(inChat(state, chatId, (chat) => ({ ...chat, settings })), settingsOf(chatId));
 }
 
 function applyEvent(state, event) {
@@ -246,18 +282,15 @@ function withoutDivider(state, chatId) {
   return state.open === chatId && state.divider !== null ? { ...state, divider: null } : state;
 }
 
-function withMembers(state, { chatId, members, next }) {
-  let { online } = state;
-  for (const member of members) online = withPresence(online, member.id, member.status);
-  return inChat({ ...state, online }, chatId, (chat) =>
-    members
-      .filter((member) => member.id !== state.me.id)
-      .reduce((known, member) => markRead(known, member.id, member.last_read, state.me.id), {
-        ...chat,
-        members,
-        nextMembers: next,
-      }),
-  );
+/** A page of members: the first one, or the one behind those that are known. */
+function withMembers(state, { chatId, members, next, asked, isMore }) {
+  return inChat({ ...state, online: allOnline(state, members, asked) }, chatId, (chat) => {
+    // Somebody came or went meanwhile: the first page is asked for again.
+    if (isMore && !chat.members) return chat;
+    const told = { ...chat, members: isMore ? [...chat.members, ...members] : members, nextMembers: next };
+    const others = members.filter((member) => member.id !== state.me.id);
+    return others.reduce((known, member) => markRead(known, member.id, member.last_read, state.me.id), told);
+  });
 }
 
 function withPresence(online, userId, status) {

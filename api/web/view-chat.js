@@ -121,8 +121,8 @@ function stateOf(chat, state, peer, online) {
   if (peer) return `@${peer.username} · ${online ? t.online : t.offline}`;
   if (chat.memberCount === 0) return t.kind[chat.type];
   const count = t.members(chat.memberCount);
-  // Who is online is known only of the members that were loaded.
-  if (!chat.members || chat.nextMembers) return count;
+  // Who is online is known only of the members that were loaded; of none when they could not be had.
+  if (!chat.members?.length || chat.nextMembers) return count;
   return `${count} · ${t.onlineCount(chat.members.filter((member) => state.online.has(member.id)).length)}`;
 }
 

@@ -60,6 +60,34 @@ test('a peer is online as the list or a signal says, and after a reconnect only 
   assert.equal(chat(frames(state, said(4, { ...bob, name: 'Robert' }))).peer.name, 'Robert');
 });
 
+test('a signal is newer than an answer that was asked for before it', () => {
+  const members = (status) => [{ id: 1, status: 'offline', last_read: 0 }, { id: 2, status, last_read: 0 }];
+  const before = reduce(start(view(5, 3)), { type: 'open', chatId: 5 });
+  const { signals: asked } = before;
+  let state = frames(before, { type: 'presence', user_id: 2, status: 'online' }, { type: 'chat_settings', chat_id: 5, settings: { muted: true } });
+  state = reduce(state, { type: 'members', chatId: 5, members: members('offline'), next: null, asked });
+  assert.deepEqual([...state.online], [1, 2], 'oneself is online, too');
+  state = reduce(state, { type: 'found', view: view(5, 3, { settings: { pinned: true } }), asked });
+  assert.deepEqual(chat(state).settings, { muted: true });
+
+  // Asked for afterwards, it is newer.
+  state = reduce(state, { type: 'found', view: view(5, 3, { settings: { pinned: true } }), asked: state.signals });
+  state = reduce(state, { type: 'members', chatId: 5, members: members('offline'), next: null, asked: state.signals });
+  assert.deepEqual([[...state.online], chat(state).settings], [[1], { pinned: true }]);
+
+  // The next page of members says nothing of the first one's.
+  state = frames(state, { type: 'presence', user_id: 2, status: 'online' });
+  state = reduce(state, { type: 'members', chatId: 5, members: [{ id: 3, status: 'online', last_read: 0 }], next: null, asked: state.signals, isMore: true });
+  assert.deepEqual([[...state.online], chat(state).members.map(({ id }) => id)], [[1, 2, 3], [1, 2, 3]]);
+});
+
+test('who was online in the open chat still is, until the members are told again', () => {
+  let state = reduce(start(view(5, 3)), { type: 'open', chatId: 5 });
+  state = reduce(state, { type: 'members', chatId: 5, members: [{ id: 2, status: 'online', last_read: 0 }], next: null, asked: state.signals });
+  assert.deepEqual([...frames(state, ready([view(5, 3)])).online], [1, 2]);
+  assert.deepEqual([...frames(state, ready([view(5, 3)], 'e2')).online], [1]);
+});
+
 test('a muted chat calls for nothing, an archived one comes back with a message unless it is muted', () => {
   let state = start(view(5, 3, { unread: 2, last_read: 1, settings: { muted: true, archived: true } }), view(6, 1, { unread: 1 }));
   assert.equal(totalUnread(state), 1);
