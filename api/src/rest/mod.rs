@@ -25,6 +25,7 @@ mod messages;
 mod names_dialect;
 pub(crate) mod openapi;
 mod page;
+mod posting;
 mod reply;
 mod second_factor;
 pub(crate) mod status;
@@ -61,6 +62,7 @@ pub fn routes() -> OpenApiRouter<Api> {
         .merge(members::routes())
         .merge(bans::routes())
         .merge(messages::routes())
+        .merge(posting::routes())
         .merge(direct::routes())
         .merge(names_dialect::routes())
         .merge(lobby::routes())

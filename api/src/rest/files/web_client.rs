@@ -1,8 +1,11 @@
-//! The web client: the files of `web/`, embedded in the binary, at `/` and under `/assets/`. They need no build step,
-//! and little is changed: in the page its files' addresses get their version, and it says whether a session may be there
-//! to ask about; scripts and styles lose the comments that stand on lines of their own. This file knows no users and no
-//! chats.
+//! The web client: the files of `web/` (`assets.rs`), embedded in the binary, at `/` and under `/assets/`. They need no
+//! build step, and little is changed: in the page its files' addresses get their version, and it says whether a session may
+//! be there to ask about; scripts and styles lose the comments that stand on lines of their own. This file knows no users
+//! and no chats.
 
+mod assets;
+
+use self::assets::{ASSETS, Asset, INDEX, needed_from};
 use super::{Caching, File};
 use crate::error::Error;
 use axum::{
@@ -17,72 +20,6 @@ use protocol::code::Code;
 use sha2::{Digest, Sha256};
 use std::{collections::HashMap, sync::Arc};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
-
-/// One file: its name in `web/`, what it is, what is in it.
-struct Asset {
-    name: &'static str,
-    content_type: &'static str,
-    content: &'static str,
-}
-
-impl Asset {
-    /// As it is sent: what only the reader of the source needs is a fifth of the page.
-    fn served(&self) -> String {
-        match self.content_type {
-            SCRIPT | CSS => without_comments(self.content),
-            _ => self.content.to_owned(),
-        }
-    }
-}
-
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
-const MANIFEST: &str = "application/manifest+json";
-
-macro_rules! assets {
-    ($($content_type:ident: $($name:literal)*;)*) => {
-        &[$($(Asset {
-            name: $name,
-            content_type: $content_type,
-            content: include_str!(concat!("../../../web/", $name)),
-        }),*),*]
-    };
-}
-
-const INDEX: Asset = Asset {
-    name: "index.html",
-    content_type: HTML,
-    content: include_str!("../../../web/index.html"),
-};
-
-const ASSETS: &[Asset] = assets! {
-    CSS: "base.css" "layout.css" "list.css" "messages.css" "settings.css";
-    SVG: "icon.svg" "icon-unread.svg";
-    MANIFEST: "manifest.webmanifest";
-    SCRIPT: "actions.js" "api.js" "appearance.js" "backoff.js" "chat.js" "connection.js" "device-name.js"
-        "device.js" "dom.js" "form.js" "formats.js" "frame.js" "language.js" "link.js" "list-filter.js" "list-row.js"
-        "log-place.js" "main.js" "markup.js" "menu.js" "message-row.js" "message-window.js" "names.js"
-        "notifications.js" "outbox.js" "page-slices.js" "pending.js" "people-search.js" "picture.js" "press.js"
-        "problems.js" "quotes.js"
-        "reading.js" "settings-appearance.js" "settings-blocked.js" "settings-delete.js" "settings-devices.js"
-        "settings-email.js" "settings-notifications.js" "settings-password.js" "settings-picture.js" "settings-profile.js"
-        "settings-two-step.js" "settings.js" "shortcuts.js" "storage.js" "store.js" "strings.js" "summary.js"
-        "text.js" "timeline.js" "unread.js" "unsent.js" "view-account.js" "view-banner.js" "view-chat.js"
-        "view-composer.js" "view-confirm.js" "view-details.js" "view-edges.js" "view-go-to.js"
-        "view-invitation.js" "view-list.js" "view-lost-password.js" "view-markup.js" "view-messages.js"
-        "view-new.js" "view-notice.js" "view-notifications.js" "view-profile.js" "view-second-step.js"
-        "view-sign-in.js" "view-unread.js" "view-visit.js";
-    // Loaded by whoever reads that language.
-    SCRIPT: "strings-de.js" "admin-strings-de.js";
-    // Loaded when an administrator opens it.
-    CSS: "admin.css";
-    SCRIPT: "admin-announcement.js" "admin-api.js" "admin-audit.js" "admin-card.js" "admin-chats.js"
-        "admin-confirm.js" "admin-devices.js" "admin-nodes.js" "admin-password-link.js" "admin-people.js" "admin-settings.js"
-        "admin-strings.js" "admin-table.js" "admin-text.js" "admin.js"
-        "view-administration.js" "view-announcement.js";
-};
 
 /// What the page says of its session, and what instead when there is none.
 const UNKNOWN_SESSION: &str = "<meta name=\"session\" content=\"unknown\">";
@@ -189,49 +126,13 @@ fn index(version: &str) -> String {
         .replace("\"/assets/", &format!("\"/assets/{version}/"))
 }
 
-/// The modules that this one imports, and those that they import. A module that is imported when it is needed
-/// (`import()`) is not among them.
-fn needed_from(first: &'static str) -> Vec<&'static str> {
-    let mut needed = vec![first];
-    let mut next = 0;
-    while let Some(&name) = needed.get(next) {
-        next += 1;
-        let module = ASSETS.iter().find(|asset| asset.name == name);
-        let more = module.into_iter().flat_map(|module| imports(module.content));
-        for import in more {
-            if !needed.contains(&import) {
-                needed.push(import);
-            }
-        }
-    }
-    needed
-}
-
-/// The names in a module's lines `import … from './name.js';`.
-fn imports(module: &'static str) -> impl Iterator<Item = &'static str> {
-    module.lines().filter_map(|line| line.split_once(" from './")?.1.strip_suffix("';"))
-}
-
-/// Without the comments that have lines of their own, of one line or of several.
-fn without_comments(source: &str) -> String {
-    let mut within = false;
-    let is_code = |line: &&str| {
-        let text = line.trim();
-        let begins = within || text.starts_with("/*");
-        within = begins && !text.contains("*/");
-        !(begins && (within || text.ends_with("*/")) || text.starts_with("//"))
-    };
-    source.split_inclusive('\n').filter(is_code).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{assets::HTML, *};
     use axum::{
         body::Body,
         http::{Request, StatusCode},
     };
-    use std::{fs, path::Path};
     use tower::ServiceExt;
 
     fn versioned(name: &str) -> String {
@@ -305,22 +206,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn comments_on_lines_of_their_own_stay_behind() {
-        let source = "// One.\n/** Two\n * lines. */\nconst a = 'http://x'; // Stays.\n\n  /* Short. */\n/* Kept. */ b();\n\
-            /*\n c();\n*/\n  d();\n";
-        let code = "const a = 'http://x'; // Stays.\n\n/* Kept. */ b();\n  d();\n";
-        assert_eq!(without_comments(source), code);
-        // A text of several lines could have lines that look like comments: there is none.
-        // The parser of such texts has the sign itself.
-        let scripts = ASSETS.iter().filter(|asset| asset.content_type == SCRIPT);
-        for asset in scripts.filter(|asset| asset.name != "markup.js") {
-            let served = asset.served();
-            let mut open = served.lines().filter(|line| line.matches('`').count() % 2 == 1);
-            assert_eq!(open.next(), None, "{}", asset.name);
-        }
-    }
-
     #[tokio::test]
     async fn whoever_takes_brotli_gets_it() {
         for (taken, encoding) in
@@ -360,55 +245,5 @@ mod tests {
         let post = Request::post("/").body(Body::empty()).unwrap();
         let answer = routes::<()>().oneshot(post).await.unwrap();
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
-    }
-
-    #[test]
-    fn every_file_of_the_page_is_embedded() {
-        let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("web");
-        for entry in fs::read_dir(web).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            if ["index.html", "package.json", ".oxlintrc.json", "tests"].contains(&name.as_str()) {
-                continue;
-            }
-            assert!(ASSETS.iter().any(|asset| asset.name == name), "{name} is not embedded");
-        }
-    }
-
-    #[test]
-    fn every_module_that_is_imported_is_served() {
-        for asset in ASSETS.iter().filter(|asset| asset.content_type == SCRIPT) {
-            let statements = asset.content.matches(" from '").count();
-            assert_eq!(
-                imports(asset.content).count(),
-                statements,
-                "unread imports in {}",
-                asset.name
-            );
-            let later = asset.content.split("import('./").skip(1);
-            let later = later.filter_map(|rest| Some(rest.split_once("')")?.0));
-            for import in imports(asset.content).chain(later) {
-                assert!(
-                    ASSETS.iter().any(|asset| asset.name == import),
-                    "{} imports {import}",
-                    asset.name
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn nothing_is_inline_and_no_data_becomes_markup() {
-        for forbidden in ["<style", " style=", " onclick=", "<script>", "javascript:"] {
-            assert!(!INDEX.content.contains(forbidden), "{forbidden}");
-        }
-        for asset in ASSETS.iter().filter(|asset| asset.content_type == SCRIPT) {
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "Storage"] {
-                // A device's own choices; nothing else is kept in the clear.
-                if (forbidden, asset.name) == ("Storage", "device.js") {
-                    continue;
-                }
-                assert!(!asset.content.contains(forbidden), "{forbidden} in {}", asset.name);
-            }
-        }
     }
 }
