@@ -3,18 +3,16 @@
 
 use crate::{
     chrome::{Screen, Theme},
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Server, Stage},
 };
 use fantoccini::key::Key;
 use std::{fs, path::Path};
 
 #[tokio::test]
 async fn nothing_keeps_people_from_using_the_page() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], look_round(&server, &ann)).await;
+    let stage = Stage::alone(["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(look_round(server, ann)).await;
 }
 
 async fn look_round(server: &Server, ann: &Browser) {

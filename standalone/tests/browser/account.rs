@@ -2,25 +2,24 @@
 
 use crate::{
     accessibility::check,
-    harness::{Browser, Driver, PASSWORD, Server, tell},
+    harness::{Browser, PASSWORD, Server, Stage},
 };
 use fantoccini::key::Key;
 use serde_json::json;
 
 #[tokio::test]
 async fn a_person_sets_up_the_account() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::cluster(&[]).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], async {
-        sign_in_says_what_is_wrong(&server, &ann).await;
-        the_menu_is_used_by_keyboard(&ann).await;
-        the_name_changes(&ann).await;
-        the_theme_is_kept_by_the_device(&ann).await;
-        the_password_changes(&server, &ann).await;
-    })
-    .await;
+    let stage = Stage::cluster(&[], ["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage
+        .tell(async {
+            sign_in_says_what_is_wrong(server, ann).await;
+            the_menu_is_used_by_keyboard(ann).await;
+            the_name_changes(ann).await;
+            the_theme_is_kept_by_the_device(ann).await;
+            the_password_changes(server, ann).await;
+        })
+        .await;
 }
 
 async fn sign_in_says_what_is_wrong(server: &Server, ann: &Browser) {

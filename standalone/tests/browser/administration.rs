@@ -2,18 +2,15 @@
 
 use crate::{
     accessibility::check,
-    harness::{Browser, Driver, PASSWORD, Server, tell},
+    harness::{Browser, PASSWORD, Server, Stage},
 };
 use serde_json::json;
 
 #[tokio::test]
 async fn an_administrator_governs_and_others_see_no_way_in() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::cluster(&[]).await;
-    let driver = Driver::start(folder.path()).await;
-    let boss = driver.browser("boss").await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&boss, &ann], story(&server, &boss, &ann)).await;
+    let stage = Stage::cluster(&[], ["boss", "ann"]).await;
+    let (server, [boss, ann]) = (&stage.server, &stage.people);
+    stage.tell(story(server, boss, ann)).await;
 }
 
 async fn story(server: &Server, boss: &Browser, ann: &Browser) {

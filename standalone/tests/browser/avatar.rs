@@ -2,7 +2,7 @@
 
 use crate::{
     accessibility::check,
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Stage},
 };
 use image::{Rgb, RgbImage};
 use serde_json::{Value, json};
@@ -33,22 +33,20 @@ const PASTE: &str = "
 
 #[tokio::test]
 async fn a_person_shows_a_picture() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let [ann, bob] = [driver.browser("ann").await, driver.browser("bob").await];
-    let red = folder.path().join("red.png");
+    let stage = Stage::alone(["ann", "bob"]).await;
+    let (server, [ann, bob]) = (&stage.server, &stage.people);
+    let red = stage.folder.path().join("red.png");
     RgbImage::from_pixel(300, 200, Rgb([200, 20, 20])).save(&red).unwrap();
-    let text = folder.path().join("notes.png");
+    let text = stage.folder.path().join("notes.png");
     std::fs::write(&text, "no picture").unwrap();
-    tell(&server, &[&ann, &bob], async {
-        for person in [&ann, &bob] {
+    stage.tell(async {
+        for person in [ann, bob] {
             person.open(&server.url()).await;
             person.register().await;
             person.click("#enter-lobby").await;
             person.find("#composer-text").await;
         }
-        open_profile(&ann).await;
+        open_profile(ann).await;
         ann.press("#settings-picture", text.to_str().unwrap()).await;
         let wrong =
             "This is not a picture that can be read. Please choose a PNG, JPEG, WebP or GIF file.";
@@ -60,30 +58,30 @@ async fn a_person_shows_a_picture() {
         ann.find(".picture .primary:focus").await;
         ann.click(".picture .primary").await;
         ann.see(".picture-done", "Your picture is changed.").await;
-        shows(&ann, "#account", json!("red")).await;
-        shows(&ann, ".picture", json!("red")).await;
-        assert!(check(&ann, "picture").await.is_empty());
-        close(&ann).await;
+        shows(ann, "#account", json!("red")).await;
+        shows(ann, ".picture", json!("red")).await;
+        assert!(check(ann, "picture").await.is_empty());
+        close(ann).await;
 
         // Others see it with the next message, in the log and wherever else the author is named.
         ann.say("this is me").await;
         bob.read("this is me", 1).await;
-        shows(&bob, "#items .message:last-of-type", json!("red")).await;
+        shows(bob, "#items .message:last-of-type", json!("red")).await;
 
         // A large one is made smaller before it is sent.
-        open_profile(&ann).await;
+        open_profile(ann).await;
         ann.find(".picture .plain + .plain").await;
         let sent = ann.client.execute_async(PASTE, vec![]).await.unwrap();
         assert!(sent.as_u64() > Some(10_000), "{sent}");
         ann.find(".picture canvas").await;
         ann.click(".picture .primary").await;
         ann.see(".picture-done", "Your picture is changed.").await;
-        shows(&ann, "#account", json!("blue")).await;
+        shows(ann, "#account", json!("blue")).await;
 
         ann.click(".picture .plain + .plain").await;
         ann.see(".picture-done", "Your picture is removed.").await;
         ann.gone("#account img").await;
-        close(&ann).await;
+        close(ann).await;
         ann.say("and now I am letters").await;
         bob.read("and now I am letters", 1).await;
     })

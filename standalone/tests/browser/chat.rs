@@ -1,26 +1,22 @@
 //! Two people chat, and a restart of the server between them loses nothing.
 
-use crate::harness::{Browser, Driver, Server, tell};
+use crate::harness::{Browser, Server, Stage};
 use fantoccini::key::Key;
 use serde_json::json;
 
 #[tokio::test]
 async fn two_people_chat_and_a_restart_of_one_process_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    two_people_chat(Server::start(folder.path()).await).await;
+    two_people_chat(Stage::alone(["ann", "bob"]).await).await;
 }
 
 #[tokio::test]
 async fn two_people_chat_over_two_gateways_and_a_restart_of_all_loses_nothing() {
-    two_people_chat(Server::cluster(&[]).await).await;
+    two_people_chat(Stage::cluster(&[], ["ann", "bob"]).await).await;
 }
 
-async fn two_people_chat(server: Server) {
-    let folder = tempfile::tempdir().unwrap();
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    let bob = driver.browser("bob").await;
-    tell(&server, &[&ann, &bob], story(&server, &ann, &bob)).await;
+async fn two_people_chat(stage: Stage<2>) {
+    let (server, [ann, bob]) = (&stage.server, &stage.people);
+    stage.tell(story(server, ann, bob)).await;
 }
 
 async fn story(server: &Server, ann: &Browser, bob: &Browser) {

@@ -1,14 +1,12 @@
 //! The pages that show the documents, with the network cut off.
 
-use crate::harness::{Browser, Driver, PASSWORD, Server, tell};
+use crate::harness::{Browser, PASSWORD, Server, Stage};
 
 #[tokio::test]
 async fn the_pages_that_show_the_documents_ask_nobody_else() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let reader = driver.browser("reader").await;
-    tell(&server, &[&reader], read_documents(&server, &reader)).await;
+    let stage = Stage::alone(["reader"]).await;
+    let (server, [reader]) = (&stage.server, &stage.people);
+    stage.tell(read_documents(server, reader)).await;
 }
 
 async fn read_documents(server: &Server, reader: &Browser) {

@@ -1,7 +1,7 @@
 //! Changing a message is as safe as writing one, and a quote says who and what it is about.
 
 use crate::{
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Server, Stage},
     writer::Writer,
 };
 use fantoccini::key::Key;
@@ -10,20 +10,16 @@ const LOBBY: i64 = 1;
 
 #[tokio::test]
 async fn a_change_of_a_message_outlasts_a_reload_and_another_chat() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], change(&server, &ann)).await;
+    let stage = Stage::alone(["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(change(server, ann)).await;
 }
 
 #[tokio::test]
 async fn a_quote_of_a_message_that_is_not_there_says_who_and_what() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], quote(&server, &ann)).await;
+    let stage = Stage::alone(["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(quote(server, ann)).await;
 }
 
 async fn change(server: &Server, ann: &Browser) {

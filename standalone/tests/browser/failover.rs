@@ -1,16 +1,13 @@
 //! One of two gateways dies under two people: who was there goes on over the other one.
 
-use crate::harness::{Browser, Driver, Server, tell};
+use crate::harness::{Browser, Server, Stage};
 use serde_json::json;
 
 #[tokio::test]
 async fn a_gateway_dies_and_its_people_chat_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::cluster(&[]).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    let bob = driver.browser("bob").await;
-    tell(&server, &[&ann, &bob], story(&server, &ann, &bob)).await;
+    let stage = Stage::cluster(&[], ["ann", "bob"]).await;
+    let (server, [ann, bob]) = (&stage.server, &stage.people);
+    stage.tell(story(server, ann, bob)).await;
 }
 
 async fn story(server: &Server, ann: &Browser, bob: &Browser) {

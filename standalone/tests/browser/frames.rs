@@ -2,7 +2,7 @@
 //! It measures and asserts nothing: whatever else runs on the machine is in the numbers.
 
 use crate::{
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Server, Stage},
     reading::{asked, enter_lobby, loads, scroll},
     writer::Writer,
 };
@@ -40,11 +40,9 @@ const KEY: &str = "
 #[tokio::test]
 #[ignore = "prints times; they mean something when nothing else runs: --ignored --nocapture"]
 async fn frame_times_with_10_000_messages() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], measure(&server, &ann)).await;
+    let stage = Stage::alone(["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(measure(server, ann)).await;
 }
 
 async fn measure(server: &Server, ann: &Browser) {

@@ -13,46 +13,89 @@ use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     path::Path,
 };
+use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 /// Everybody's, the administrator's too.
 pub(crate) const PASSWORD: &str = "a password only for tests";
 
-/// Tells a story to its end and closes its browsers: a browser outlives a test that panics unless it is closed. At the end
-/// no browser has complained of anything but what the story has excused.
-pub(crate) async fn tell(server: &Server, browsers: &[&Browser], story: impl Future<Output = ()>) {
-    let story = async {
-        story.await;
-        for browser in browsers {
-            browser.is_content().await;
-        }
-    };
-    let told = AssertUnwindSafe(story).catch_unwind().await;
-    if told.is_err() {
-        for browser in browsers {
-            eprintln!("{} sees: {}", browser.name, browser.sight().await);
-        }
-        eprintln!("{}", server.log_tail());
+const ENGLISH: &str = "en-US";
+
+/// The beginning of a story: a server, and a fresh browser for each person.
+pub(crate) struct Stage<const N: usize> {
+    pub(crate) people: [Browser; N],
+    _driver: Driver,
+    pub(crate) server: Server,
+    /// For what the story needs in files.
+    pub(crate) folder: TempDir,
+}
+
+impl<const N: usize> Stage<N> {
+    /// One process on SQLite. Everybody's browser is English.
+    pub(crate) async fn alone(people: [&'static str; N]) -> Self {
+        Self::alone_in(people.map(|name| (name, ENGLISH))).await
     }
-    for browser in browsers {
-        let closed = browser.client.clone().close().await;
-        if told.is_ok() {
-            closed.unwrap();
-        }
+
+    /// The same for people whose browsers ask for these languages, the best first.
+    pub(crate) async fn alone_in(people: [(&'static str, &str); N]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(folder.path()).await;
+        Self::of(folder, server, people).await
     }
-    if let Err(panic) = told {
-        resume_unwind(panic);
+
+    /// A cluster with these settings, see [`Server::cluster`].
+    pub(crate) async fn cluster(settings: &[(&str, &str)], people: [&'static str; N]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::cluster(settings).await;
+        Self::of(folder, server, people.map(|name| (name, ENGLISH))).await
+    }
+
+    async fn of(folder: TempDir, server: Server, people: [(&'static str, &str); N]) -> Self {
+        let driver = Driver::start(folder.path()).await;
+        let mut browsers = Vec::new();
+        for (name, languages) in people {
+            browsers.push(driver.browser(name, languages).await);
+        }
+        let people = browsers.try_into().unwrap_or_else(|_| unreachable!("as many as names"));
+        Self { people, _driver: driver, server, folder }
+    }
+
+    /// Tells the story to its end and closes the browsers: a browser outlives a test that panics unless it is closed. At
+    /// the end no browser has complained of anything but what the story has excused.
+    pub(crate) async fn tell(&self, story: impl Future<Output = ()>) {
+        let story = async {
+            story.await;
+            for browser in &self.people {
+                browser.is_content().await;
+            }
+        };
+        let told = AssertUnwindSafe(story).catch_unwind().await;
+        if told.is_err() {
+            for browser in &self.people {
+                eprintln!("{} sees: {}", browser.name, browser.sight().await);
+            }
+            eprintln!("{}", self.server.log_tail());
+        }
+        for browser in &self.people {
+            let closed = browser.client.clone().close().await;
+            if told.is_ok() {
+                closed.unwrap();
+            }
+        }
+        if let Err(panic) = told {
+            resume_unwind(panic);
+        }
     }
 }
 
 /// chromedriver, which starts browsers.
-pub(crate) struct Driver {
+struct Driver {
     process: Process,
     url: String,
 }
 
 impl Driver {
-    pub(crate) async fn start(folder: &Path) -> Self {
+    async fn start(folder: &Path) -> Self {
         let port = free_port();
         let program =
             Program::new("chromedriver", "chromedriver", folder).args([format!("--port={port}")]);
@@ -60,13 +103,8 @@ impl Driver {
         Self { process, url: format!("http://127.0.0.1:{port}") }
     }
 
-    /// A fresh browser: no cookies, nothing stored, and English.
-    pub(crate) async fn browser(&self, name: &'static str) -> Browser {
-        self.browser_in(name, "en-US").await
-    }
-
-    /// One that asks for these languages, the best first.
-    pub(crate) async fn browser_in(&self, name: &'static str, languages: &str) -> Browser {
+    /// A fresh browser: no cookies, nothing stored. It asks for these languages.
+    async fn browser(&self, name: &'static str, languages: &str) -> Browser {
         let preferences = json!({ "intl.accept_languages": languages });
         let options = json!({ "prefs": preferences, "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",

@@ -3,25 +3,23 @@
 
 use crate::{
     accessibility::check,
-    harness::{Browser, Driver, PASSWORD, Server, tell},
+    harness::{Browser, PASSWORD, Server, Stage},
 };
 use serde_json::json;
 
 #[tokio::test]
 async fn the_page_speaks_the_readers_language() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser_in("ann", "de-AT,de,en").await;
-    let bob = driver.browser("bob").await;
-    tell(&server, &[&ann, &bob], async {
-        signing_in_is_german(&server, &ann).await;
-        a_chat_is_german(&ann).await;
-        english_is_chosen_and_nothing_typed_is_lost(&ann).await;
-        the_administration_is_german_again(&ann).await;
-        an_english_reader_loads_no_german(&server, &bob).await;
-    })
-    .await;
+    let stage = Stage::alone_in([("ann", "de-AT,de,en"), ("bob", "en-US")]).await;
+    let (server, [ann, bob]) = (&stage.server, &stage.people);
+    stage
+        .tell(async {
+            signing_in_is_german(server, ann).await;
+            a_chat_is_german(ann).await;
+            english_is_chosen_and_nothing_typed_is_lost(ann).await;
+            the_administration_is_german_again(ann).await;
+            an_english_reader_loads_no_german(server, bob).await;
+        })
+        .await;
 }
 
 async fn signing_in_is_german(server: &Server, ann: &Browser) {

@@ -1,7 +1,7 @@
 //! The list of chats of somebody who has 260: all of them are reached, named and kept true, and one sets something for
 //! each of them.
 
-use crate::harness::{Browser, Driver, Server, tell};
+use crate::harness::{Browser, Server, Stage};
 use fantoccini::key::Key;
 use serde_json::{Value, json};
 
@@ -9,12 +9,9 @@ const CHATS: usize = 260;
 
 #[tokio::test]
 async fn somebody_with_260_chats_finds_every_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::cluster(&[]).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    let bob = driver.browser("bob").await;
-    tell(&server, &[&ann, &bob], story(&server, &ann, &bob)).await;
+    let stage = Stage::cluster(&[], ["ann", "bob"]).await;
+    let (server, [ann, bob]) = (&stage.server, &stage.people);
+    stage.tell(story(server, ann, bob)).await;
 }
 
 async fn story(server: &Server, ann: &Browser, bob: &Browser) {

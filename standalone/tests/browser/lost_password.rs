@@ -1,14 +1,13 @@
 //! A password that was lost, and the second step of signing in: the ways in that are not the password alone.
 
 use crate::{
-    harness::{Browser, Driver, PASSWORD, Server, tell},
+    harness::{Browser, PASSWORD, Server, Stage},
     post_office::PostOffice,
 };
 use serde_json::json;
 
 #[tokio::test]
 async fn a_person_comes_back_by_mail_and_with_a_recovery_code() {
-    let folder = tempfile::tempdir().unwrap();
     let mut office = PostOffice::open().await;
     let settings = [
         ("SMTP_URL", office.url.as_str()),
@@ -16,10 +15,9 @@ async fn a_person_comes_back_by_mail_and_with_a_recovery_code() {
         // The links of the mails are opened at the server's own address here.
         ("PUBLIC_URL", "https://chat.example.com"),
     ];
-    let server = Server::cluster(&settings).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], story(&server, &mut office, &ann)).await;
+    let stage = Stage::cluster(&settings, ["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(story(server, &mut office, ann)).await;
 }
 
 async fn story(server: &Server, office: &mut PostOffice, ann: &Browser) {

@@ -2,7 +2,7 @@
 //! back keeps the place; a quote leads to its message.
 
 use crate::{
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Server, Stage},
     writer::Writer,
 };
 use reqwest::Method;
@@ -12,29 +12,23 @@ const LOBBY: i64 = 1;
 
 #[tokio::test]
 async fn five_thousand_unread_messages_come_to_rest() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::cluster(&[]).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], unread(&server, &ann)).await;
+    let stage = Stage::cluster(&[], ["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(unread(server, ann)).await;
 }
 
 #[tokio::test]
 async fn far_back_the_place_is_kept_whatever_arrives() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::cluster(&[]).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], far_back(&server, &ann)).await;
+    let stage = Stage::cluster(&[], ["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(far_back(server, ann)).await;
 }
 
 #[tokio::test]
 async fn a_quote_leads_to_its_message() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], quotes(&server, &ann)).await;
+    let stage = Stage::alone(["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(quotes(server, ann)).await;
 }
 
 async fn unread(server: &Server, ann: &Browser) {
@@ -63,9 +57,9 @@ async fn unread(server: &Server, ann: &Browser) {
     // She does nothing, and somebody writes.
     for n in 0..20 {
         bob.say(LOBBY, &format!("live {n}")).await;
+        ann.until("one more is counted", async || news(ann).await == Some(left + n + 1)).await;
+        assert_kept(ann, &before, "the text stays where it is").await;
     }
-    ann.until("20 more are counted", async || news(ann).await == Some(left + 20)).await;
-    assert_kept(ann, &before, "the text stays where it is").await;
     let (pages, bytes) = asked(ann).await;
     assert!(pages <= 2 && bytes < 64 * 1024, "{pages} pages, {bytes} bytes");
 
@@ -99,11 +93,13 @@ async fn far_back(server: &Server, ann: &Browser) {
         assert_in_a_row(ann).await;
     }
     let before = place(ann).await;
+    // Each is on the page before the next one is written: no two are drawn together.
     for n in 0..30 {
         bob.say(LOBBY, &format!("live {n}")).await;
+        let many = if n == 0 { "" } else { "s" };
+        ann.see("#pill", &format!("{} new message{many}", n + 1)).await;
+        assert_kept(ann, &before, "the place is kept").await;
     }
-    ann.see("#pill", "30 new messages").await;
-    assert_kept(ann, &before, "the place is kept").await;
     assert_eq!(asked(ann).await.0, pages, "nothing was asked for");
 
     // Forward again, over the edge where the newer ones were dropped.

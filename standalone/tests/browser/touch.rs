@@ -1,6 +1,6 @@
 //! A finger on the page: what rests on a message or on a chat of the list opens what can be done with it.
 
-use crate::harness::{Browser, Driver, Server, tell};
+use crate::harness::{Browser, Server, Stage};
 use fantoccini::{
     Locator,
     actions::{InputSource, PointerAction, TouchActions},
@@ -14,11 +14,9 @@ const TAP: Duration = Duration::from_millis(20);
 
 #[tokio::test]
 async fn a_resting_finger_opens_what_can_be_done() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], story(&server, &ann)).await;
+    let stage = Stage::alone(["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(story(server, ann)).await;
 }
 
 async fn story(server: &Server, ann: &Browser) {

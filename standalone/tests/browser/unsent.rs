@@ -2,7 +2,7 @@
 //! is said at once.
 
 use crate::{
-    harness::{Browser, Driver, Server, tell},
+    harness::{Browser, Server, Stage},
     writer::Writer,
 };
 use reqwest::Method;
@@ -12,20 +12,16 @@ const LOBBY: i64 = 1;
 
 #[tokio::test]
 async fn unsent_messages_and_drafts_outlast_server_and_window() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::cluster(&[]).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], outlast(&server, &ann)).await;
+    let stage = Stage::cluster(&[], ["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(outlast(server, ann)).await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_sent_is_said_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    let driver = Driver::start(folder.path()).await;
-    let ann = driver.browser("ann").await;
-    tell(&server, &[&ann], refused(&server, &ann)).await;
+    let stage = Stage::alone(["ann"]).await;
+    let (server, [ann]) = (&stage.server, &stage.people);
+    stage.tell(refused(server, ann)).await;
 }
 
 async fn outlast(server: &Server, ann: &Browser) {
