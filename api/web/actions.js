@@ -196,11 +196,11 @@ export class Actions {
   }
 
   /** Fetches the next page of members. */
-  async moreMembers(chatId) {
+  async moreMembers(chatId, limit) {
     const { chats, signals: asked } = this.#store.state;
-    const { nextMembers } = chats.get(chatId);
-    const { items, next } = await api.members(chatId, nextMembers);
-    this.#store.dispatch({ type: 'members', chatId, members: items, next, asked, isMore: true });
+    const { nextMembers: after } = chats.get(chatId);
+    const { items, next } = await api.members(chatId, after, limit);
+    this.#store.dispatch({ type: 'members', chatId, members: items, next, asked, after });
   }
 
   /** Public rooms come without events: they are asked for when something may have changed. */

@@ -75,7 +75,7 @@ export const api = {
   // These three answer `{items, next}`; `next` is the `after` of the next page, or null.
   rooms: (after, text) => call('GET', `/rooms${query({ limit: PAGE, after, query: text })}`),
   users: (text) => call('GET', `/users${query({ query: text, limit: 20 })}`),
-  members: (id, after) => call('GET', `/chats/${id}/members${query({ limit: PAGE, after })}`),
+  members: (id, after, limit = PAGE) => call('GET', `/chats/${id}/members${query({ limit, after })}`),
 
   /** The chats of the list behind this one. */
   chats: (before) => call('GET', `/chats${query({ limit: CHATS_PAGE, before })}`),

@@ -29,6 +29,7 @@ const SHAPES = {
   edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4',
   delete: 'M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10.5 11v5M13.5 11v5',
   copy: 'M9 9h11v11H9zM15 9V4H4v11h5',
+  select: 'M9 4c2 0 3 1 3 2.5v11c0 1.5-1 2.5-3 2.5M15 4c-2 0-3 1-3 2.5v11c0 1.5 1 2.5 3 2.5',
   info: 'M12 11v6M12 7.5v.01M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0z',
   down: 'M12 5v14M6 13l6 6 6-6',
   exit: 'M14 4h5v16h-5M10 8l-4 4 4 4M6 12h9',

@@ -22,7 +22,7 @@ export const clockTime = dates({ timeStyle: 'short' });
 export const longDay = dates({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 /** A day where there is little room: without the year. */
 export const shortDay = dates({ day: 'numeric', month: 'short' });
-/** A day within a sentence or a table. */
+/** A day within a sentence, a table, or the list of chats. */
 export const day = dates({ dateStyle: 'medium' });
 /** The same, to the minute. */
 export const moment = dates({ dateStyle: 'medium', timeStyle: 'short' });

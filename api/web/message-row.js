@@ -111,9 +111,11 @@ export function actionBar(row, on) {
   return el('div', { class: 'actions', role: 'toolbar', 'aria-label': t.actions }, ...buttons);
 }
 
-/** The same as a menu, at a place. */
+/** The same as a menu for fingers, at a place. A resting finger opens it instead of selecting a word. */
 export function openActions(row, on, place, opener) {
-  openMenu(t.actions, place, opener, offers(row, on));
+  const [reply, copy, ...others] = offers(row, on);
+  const select = { sign: 'select', label: 'selectText', act: () => on.select(row) };
+  openMenu(t.actions, place, opener, [reply, copy, select, ...others]);
 }
 
 function offers(row, on) {

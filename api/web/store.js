@@ -282,12 +282,12 @@ function withoutDivider(state, chatId) {
   return state.open === chatId && state.divider !== null ? { ...state, divider: null } : state;
 }
 
-/** A page of members: the first one, or the one behind those that are known. */
-function withMembers(state, { chatId, members, next, asked, isMore }) {
+/** A page of members: the first one, or the one `after` those that are known. */
+function withMembers(state, { chatId, members, next, asked, after }) {
   return inChat({ ...state, online: allOnline(state, members, asked) }, chatId, (chat) => {
-    // Somebody came or went meanwhile: the first page is asked for again.
-    if (isMore && !chat.members) return chat;
-    const told = { ...chat, members: isMore ? [...chat.members, ...members] : members, nextMembers: next };
+    // Somebody came or went meanwhile: they begin anew with the first page.
+    if (after !== undefined && (!chat.members || chat.nextMembers !== after)) return chat;
+    const told = { ...chat, members: after !== undefined ? [...chat.members, ...members] : members, nextMembers: next };
     const others = members.filter((member) => member.id !== state.me.id);
     return others.reduce((known, member) => markRead(known, member.id, member.last_read, state.me.id), told);
   });

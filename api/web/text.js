@@ -1,6 +1,6 @@
 // How times and texts are shown. Pure, in the reader's language and time zone.
 
-import { clockTime, longDay, shortDay } from './formats.js';
+import { clockTime, day, longDay, shortDay } from './formats.js';
 import { t } from './strings.js';
 
 const DAY_MS = 86_400_000;
@@ -16,9 +16,11 @@ export function dayName(timestamp, now = Date.now()) {
   return longDay(timestamp);
 }
 
-/** For the list of chats: the time today, else the day. */
+/** For the list of chats: the time today, else the day, with its year if that is another one. */
 export function shortTime(timestamp, now = Date.now()) {
-  return dayKey(timestamp) === dayKey(now) ? clockTime(timestamp) : shortDay(timestamp);
+  if (dayKey(timestamp) === dayKey(now)) return clockTime(timestamp);
+  const isThisYear = new Date(timestamp).getFullYear() === new Date(now).getFullYear();
+  return isThisYear ? shortDay(timestamp) : day(timestamp);
 }
 
 /** Longest message, in characters as the server counts them. */

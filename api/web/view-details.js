@@ -4,7 +4,8 @@
 import { explain } from './actions.js';
 import { api } from './api.js';
 import { mayManage } from './chat.js';
-import { avatar, byId, el, iconButton, reconcile, toast } from './dom.js';
+import { byId, el, iconButton, reconcile, toast } from './dom.js';
+import { memberList } from './member-list.js';
 import { nameOf } from './names.js';
 import { peopleSearch } from './people-search.js';
 import { t } from './strings.js';
@@ -13,6 +14,9 @@ import { profile } from './view-profile.js';
 
 /** Where the list, the chat, and the panel have room side by side. The same as in layout.css. */
 const WIDE = '(min-width: 70rem)';
+
+/** The members of the chat that it is open for. */
+let members = null;
 
 /** Opens or closes it for the open chat; it follows the chat until it is closed. */
 export function toggleDetails(store, actions) {
@@ -59,8 +63,11 @@ export function renderDetails(store, actions) {
   // What one may do is known with the members. The parts stay, and so does what is typed in them.
   if (!chat.members) return;
   const content = byId('details-content');
-  if (content.childElementCount === 0) content.append(...parts(store, chat, dialog));
-  drawMembers(store, actions, chat);
+  if (content.childElementCount === 0) {
+    members = memberList(store, actions, chat.id, (member) => remove(chat, member));
+    content.append(...parts(store, chat, dialog));
+  }
+  members.draw();
 }
 
 function drawProfile({ state }, actions, peer) {
@@ -83,8 +90,7 @@ function parts(store, chat, dialog) {
   return [
     manages && chat.type !== 'private' && renameForm(chat),
     el('h3', {}, t.memberList),
-    el('ul', { class: 'people', id: 'details-members' }),
-    el('div', { id: 'details-more' }),
+    members.element,
     manages && chat.type === 'group' && addPeople(store, chat),
     buttons.childElementCount > 0 && buttons,
   ].filter(Boolean);
@@ -124,27 +130,6 @@ function deleteButton(chat, dialog) {
 
 async function afterQuestion(question, agree, work, dialog) {
   if ((await confirm(question, agree)) && (await attempt(work()))) dialog.close();
-}
-
-function drawMembers(store, actions, chat) {
-  const { me, online } = store.state;
-  const mayRemove = mayManage(chat, me) && chat.type === 'group';
-  const row = (member) =>
-    el(
-      'li',
-      {},
-      el(
-        'span',
-        { class: 'person' },
-        avatar(nameOf(member), { online: online.has(member.id), picture: member.avatar }),
-        el('span', { dir: 'auto' }, nameOf(member), el('small', {}, `@${member.username} · ${online.has(member.id) ? t.online : t.offline}`)),
-      ),
-      member.role === 'owner' && el('span', { class: 'tag' }, t.owner),
-      mayRemove && member.id !== me.id && iconButton('close', t.removePerson(nameOf(member)), () => remove(chat, member), 'danger'),
-    );
-  byId('details-members').replaceChildren(...chat.members.map(row));
-  const more = chat.nextMembers && el('button', { type: 'button', class: 'link', onclick: () => attempt(actions.moreMembers(chat.id)) }, t.moreMembers);
-  byId('details-more').replaceChildren(...(more ? [more] : []));
 }
 
 async function remove(chat, member) {

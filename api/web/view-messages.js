@@ -31,7 +31,7 @@ export function setUpMessages(reading, on) {
     allRead: () => reading.markAllRead(open().id),
     firstSteps: on.firstSteps,
   });
-  const inThe = { ...on, showMessage };
+  const inThe = { ...on, showMessage, select: ({ id }) => selectText(elementOf(id)) };
 
   function render(state) {
     current = state;
@@ -180,7 +180,21 @@ export function setUpMessages(reading, on) {
 
 /** What a resting finger is about; what has a meaning of its own to it is left alone. */
 function pressable(target) {
-  return target.closest('a, button, pre') ? null : target.closest('.message');
+  return target.closest('a, button, pre, .selects') ? null : target.closest('.message');
+}
+
+/** Selects a message's text, of which a finger can then choose a part, until something else is selected or nothing. */
+function selectText(element) {
+  if (!element) return;
+  const selection = document.getSelection();
+  const text = element.querySelector('.text');
+  element.classList.add('selects');
+  selection.selectAllChildren(text);
+  document.addEventListener('selectionchange', function end() {
+    if (!selection.isCollapsed && text.contains(selection.anchorNode)) return;
+    element.classList.remove('selects');
+    document.removeEventListener('selectionchange', end);
+  });
 }
 
 /** Which message the arrow keys lead to. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { hueOf, nameOf } from '../names.js';
+import { shortTime } from '../text.js';
 import { READY_CHATS, initial, reduce, resumePoint, totalUnread } from '../store.js';
 
 const me = { id: 1, username: 'ann', name: 'Ann', role: 'user' };
@@ -60,6 +61,13 @@ test('a peer is online as the list or a signal says, and after a reconnect only 
   assert.equal(chat(frames(state, said(4, { ...bob, name: 'Robert' }))).peer.name, 'Robert');
 });
 
+test('the list shows a time, a day, or a day of another year', () => {
+  const now = Date.parse('2026-03-10T12:00:00Z');
+  assert.match(shortTime('2026-03-10T11:00:00Z', now), /\d:\d\d/);
+  assert.match(shortTime('2026-01-05T11:00:00Z', now), /^\D*5\D*$/);
+  assert.match(shortTime('2025-03-10T11:00:00Z', now), /10.*2025/);
+});
+
 test('a signal is newer than an answer that was asked for before it', () => {
   const members = (status) => [{ id: 1, status: 'offline', last_read: 0 }, { id: 2, status, last_read: 0 }];
   const before = reduce(start(view(5, 3)), { type: 'open', chatId: 5 });
@@ -75,9 +83,11 @@ test('a signal is newer than an answer that was asked for before it', () => {
   state = reduce(state, { type: 'members', chatId: 5, members: members('offline'), next: null, asked: state.signals });
   assert.deepEqual([[...state.online], chat(state).settings], [[1], { pinned: true }]);
 
-  // The next page of members says nothing of the first one's.
+  // The next page of members says nothing of the first one's, and comes once.
+  state = reduce(state, { type: 'members', chatId: 5, members: members('offline'), next: 2, asked: state.signals });
   state = frames(state, { type: 'presence', user_id: 2, status: 'online' });
-  state = reduce(state, { type: 'members', chatId: 5, members: [{ id: 3, status: 'online', last_read: 0 }], next: null, asked: state.signals, isMore: true });
+  const more = { type: 'members', chatId: 5, members: [{ id: 3, status: 'online', last_read: 0 }], next: 3, asked: state.signals, after: 2 };
+  state = reduce(reduce(state, more), more);
   assert.deepEqual([[...state.online], chat(state).members.map(({ id }) => id)], [[1, 2, 3], [1, 2, 3]]);
 });
 

@@ -21,6 +21,7 @@ mod frames;
 mod language;
 mod list;
 mod lost_password;
+mod members;
 mod notifications;
 #[path = "../../../api/tests/rest/post_office.rs"]
 #[expect(dead_code, reason = "only the api's own tests make the server difficult")]

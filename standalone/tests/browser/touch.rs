@@ -5,7 +5,7 @@ use fantoccini::{
     Locator,
     actions::{InputSource, PointerAction, TouchActions},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Longer than the page takes for a resting finger.
@@ -32,8 +32,17 @@ async fn story(server: &Server, ann: &Browser) {
 
     touch(ann, ".message.own .bubble", REST).await;
     // The finger is gone, and the menu is there.
-    ann.see(".chat-menu:popover-open", "Reply\nCopy text\nEdit\nDelete").await;
+    ann.see(".chat-menu:popover-open", "Reply\nCopy text\nSelect text\nEdit\nDelete").await;
     ann.click(".chat-menu button:nth-of-type(3)").await;
+    // The text can be selected as long as it is, and no finger opens the menu instead.
+    ann.until("the text is selected", async || selected(ann).await == "hello").await;
+    touch(ann, ".message.own .bubble", REST).await;
+    assert_eq!(ann.count(".chat-menu").await, 0, "a finger on a selection is the browser's");
+    ann.run("document.getSelection().removeAllRanges()").await;
+    ann.gone(".message.selects").await;
+
+    touch(ann, ".message.own .bubble", REST).await;
+    ann.click(".chat-menu button:nth-of-type(4)").await;
     ann.gone(".chat-menu").await;
     ann.see("#context b", "Editing your message").await;
 
@@ -47,6 +56,10 @@ async fn story(server: &Server, ann: &Browser) {
     let mirrored =
         "return getComputedStyle(document.querySelector('#composer-send .icon')).transform";
     assert_eq!(ann.run(mirrored).await, json!("matrix(-1, 0, 0, 1, 0, 0)"));
+}
+
+async fn selected(ann: &Browser) -> Value {
+    ann.run("return document.getSelection().toString()").await
 }
 
 /// A finger is laid on an element and lifted after a while.
