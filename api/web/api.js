@@ -1,5 +1,7 @@
 // The REST calls of the page. The session cookie goes along by itself; no token is ever seen here.
 
+import { spoken } from './language.js';
+
 /** A refusal or a server that cannot be reached (`status` 0); `message` may be shown. */
 export class ApiError extends Error {
   constructor(status, body, retryAfter = null) {
@@ -17,9 +19,9 @@ export class ApiError extends Error {
   }
 }
 
-/** One call. A body is sent as JSON, a `Blob` as it is. */
+/** One call. A body is sent as JSON, a `Blob` as it is. Mails that it causes are written in the language of the page. */
 export async function call(method, path, body) {
-  const request = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json' } };
+  const request = { method, credentials: 'same-origin', cache: 'no-store', headers: { Accept: 'application/json', 'Accept-Language': spoken() } };
   if (body !== undefined) {
     const isFile = body instanceof Blob;
     request.headers['Content-Type'] = isFile ? body.type : 'application/json';

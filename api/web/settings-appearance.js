@@ -2,7 +2,7 @@
 
 import { CHOICES, appearance, setAppearance } from './appearance.js';
 import { el } from './dom.js';
-import { LANGUAGES } from './language.js';
+import { languageChoice } from './language-choice.js';
 import { t } from './strings.js';
 
 export const appearanceSection = { id: 'appearance', icon: 'sun', title: t.appearance, draw };
@@ -22,20 +22,12 @@ function draw() {
         ),
       ),
     );
-  return [languages(chosen.language), group('theme', t.theme, t.themes), group('density', t.density, t.densities), el('p', { class: 'hint' }, t.appearanceText)];
+  return [languages(), group('theme', t.theme, t.themes), group('density', t.density, t.densities), el('p', { class: 'hint' }, t.appearanceText)];
 }
 
-/** Each language has its own name: whoever looks for one may not read the page's. */
-function languages(chosen) {
-  const option = (value) =>
-    el('option', { value, selected: value === chosen, lang: value in LANGUAGES && value }, LANGUAGES[value] ?? t.browserLanguage);
-  const select = el('select', { id: 'settings-language', 'aria-describedby': 'settings-language-hint', onchange: () => speak(select.value) }, ...CHOICES.language.map(option));
+function languages() {
+  // It comes back to this section.
+  const onChoose = () => history.replaceState({ settings: appearanceSection.id }, '');
+  const select = languageChoice({ id: 'settings-language', 'aria-describedby': 'settings-language-hint', onChoose });
   return el('div', { class: 'field' }, el('label', { for: 'settings-language' }, t.language), select, el('p', { class: 'hint', id: 'settings-language-hint' }, t.languageText));
-}
-
-/** The words are everywhere on the page and in its modules: it is loaded again, and comes back to this section. */
-function speak(language) {
-  setAppearance({ language });
-  history.replaceState({ settings: appearanceSection.id }, '');
-  location.reload();
 }

@@ -3,6 +3,7 @@
 import { explain } from './actions.js';
 import { api } from './api.js';
 import { byId } from './dom.js';
+import { languageChoice } from './language-choice.js';
 import { t } from './strings.js';
 import { showForgot } from './view-lost-password.js';
 import { showSecondStep } from './view-second-step.js';
@@ -48,6 +49,7 @@ export function setUpSignIn(onSignedIn) {
       busy(false);
     }
   });
+  byId('sign-in-language').append(languageChoice({ 'aria-label': t.language }));
   setMode(false, false);
 }
 

@@ -4,6 +4,7 @@
 
 use super::{
     input::{self, Check},
+    letters::{self, Language},
     limits::{AccountAttempt, admit},
     links::{self, LinkPurpose},
     password,
@@ -11,7 +12,6 @@ use super::{
 use crate::{
     db::{DbError, Tx, execute, fetch_optional, from_row},
     error::{Error, Result},
-    mail::Letter,
     state::Api,
 };
 use platform::settings::Secret;
@@ -57,12 +57,14 @@ pub struct EmailChange {
     pub password: Secret,
     /// Not checked yet.
     pub email: String,
+    /// Of the letter with the link.
+    pub language: Language,
 }
 
 /// Mails a link to the new address; nothing changes before it is followed. `wrong_password`, `mail_off`,
 /// `email_taken` when another account has verified it, `rate_limited`.
 pub async fn ask(api: &Api, change: EmailChange) -> Result<()> {
-    let EmailChange { user, from, password, email } = change;
+    let EmailChange { user, from, password, email, language } = change;
     Check::default().field("email", input::email(&email)).finish()?;
     password::prove(api, user, from, password).await?;
     let mut conn = api.db.read().await?;
@@ -77,7 +79,7 @@ pub async fn ask(api: &Api, change: EmailChange) -> Result<()> {
         return Err(Code::EmailTaken.into());
     }
     admit(api, AccountAttempt::MailFrom(from)).await?;
-    mail_link(api, user, email).await
+    mail_link(api, user, email, language).await
 }
 
 /// Takes the address off the account.
@@ -97,15 +99,15 @@ pub async fn remove(api: &Api, user: UserId, from: IpAddr, password: Secret) -> 
 
 /// Somebody has registered with an address: mails the link to it, where mail is sent. The account is there
 /// all the same when it cannot be.
-pub(crate) async fn welcome(api: &Api, user: UserId, email: String) {
-    if let Err(error) = mail_link(api, user, email).await
+pub(crate) async fn welcome(api: &Api, user: UserId, email: String, language: Language) {
+    if let Err(error) = mail_link(api, user, email, language).await
         && error.code != Code::MailOff
     {
         tracing::debug!(code = error.code.as_str(), "mailed no link to a new account");
     }
 }
 
-async fn mail_link(api: &Api, user: UserId, email: String) -> Result<()> {
+async fn mail_link(api: &Api, user: UserId, email: String, language: Language) -> Result<()> {
     let place = api.mailer.reserve()?;
     admit(api, AccountAttempt::MailTo(&input::key(&email))).await?;
     let purpose = LinkPurpose::Email;
@@ -113,19 +115,14 @@ async fn mail_link(api: &Api, user: UserId, email: String) -> Result<()> {
     let token = links::issue(&mut tx, user, purpose, Some(&email), VERIFY_FOR).await?;
     tx.commit().await?;
     let address = links::address(api, purpose, &token);
-    let text = format!(
-        "Hello,\n\nsomebody, probably you, gave this as the e-mail address of an account. Open this link if it is \
-         yours:\n\n{address}\n\nThe link works once, within a day. If it was not you, do nothing: you get no \
-         other mail.\n"
-    );
-    let letter = Letter { to: email, subject: "Is this your address?".to_owned(), text };
+    let letter = letters::verify_email(language, email, &address);
     api.lifecycle.spawn_background(place.deliver(letter));
     Ok(())
 }
 
 /// Makes the address of the link the account's. `invalid_link`, or `email_taken` when another account was
-/// faster. The address that the account had verified before hears of it.
-pub async fn verify(api: &Api, token: Secret, from: IpAddr) -> Result<()> {
+/// faster. The address that the account had verified before hears of it, in this language.
+pub async fn verify(api: &Api, token: Secret, from: IpAddr, language: Language) -> Result<()> {
     admit(api, AccountAttempt::LinkFrom(from)).await?;
     let mut tx = api.db.begin().await?;
     let link = links::redeem(&mut tx, LinkPurpose::Email, &token).await?;
@@ -144,8 +141,10 @@ pub async fn verify(api: &Api, token: Secret, from: IpAddr) -> Result<()> {
     // Whoever reads the old address must not come in by it any more.
     links::revoke(&mut tx, link.user, LinkPurpose::Password).await?;
     tx.commit().await?;
-    if before.verified && input::key(&before.email) != input::key(&email) {
-        tell_old_address(api, before.email);
+    let is_other = before.verified && input::key(&before.email) != input::key(&email);
+    if is_other && let Ok(place) = api.mailer.reserve() {
+        let letter = letters::email_changed(language, before.email);
+        api.lifecycle.spawn_background(place.deliver(letter));
     }
     Ok(())
 }
@@ -168,14 +167,4 @@ async fn give(tx: &mut Tx, user: UserId, email: &str) -> Result<(), DbError> {
         &key
     )?;
     Ok(())
-}
-
-fn tell_old_address(api: &Api, to: String) {
-    let Ok(place) = api.mailer.reserve() else { return };
-    let text =
-        "Hello,\n\nyour account has another e-mail address from now on. If it was not you, ask an \
-         administrator for help.\n"
-            .to_owned();
-    let letter = Letter { to, subject: "Your e-mail address was changed".to_owned(), text };
-    api.lifecycle.spawn_background(place.deliver(letter));
 }

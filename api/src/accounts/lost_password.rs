@@ -3,6 +3,7 @@
 
 use super::{
     input::{self, Check},
+    letters::{self, Language},
     limits::{AccountAttempt, admit},
     links::{self, LinkPurpose},
     sessions::{self, WhichSessions},
@@ -35,9 +36,9 @@ pub struct PasswordLink {
     pub expires_at: Timestamp,
 }
 
-/// Mails a link to this address, if an account has it and has verified it. `mail_off` where no mail is sent;
+/// Mails a link to this address in this language, if an account has it and has verified it. `mail_off` where no mail is sent;
 /// `rate_limited` by the address and by the network, whether there is an account or not.
-pub async fn forgot(api: &Api, email: &str, from: IpAddr) -> Result<()> {
+pub async fn forgot(api: &Api, email: &str, from: IpAddr, language: Language) -> Result<()> {
     Check::default().field("email", input::email(email)).finish()?;
     let key = input::key(email);
     let place = api.mailer.reserve()?;
@@ -45,7 +46,7 @@ pub async fn forgot(api: &Api, email: &str, from: IpAddr) -> Result<()> {
     admit(api, AccountAttempt::MailTo(&key)).await?;
     let this = api.clone();
     api.lifecycle.spawn_background(async move {
-        match letter(&this, &key).await {
+        match letter(&this, &key, language).await {
             Ok(Some(letter)) => place.deliver(letter).await,
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "cannot make a link for a lost password"),
@@ -54,7 +55,7 @@ pub async fn forgot(api: &Api, email: &str, from: IpAddr) -> Result<()> {
     Ok(())
 }
 
-async fn letter(api: &Api, key: &str) -> Result<Option<Letter>, DbError> {
+async fn letter(api: &Api, key: &str, language: Language) -> Result<Option<Letter>, DbError> {
     let mut tx = api.db.begin().await?;
     let account: Option<(i64, String, String)> = fetch_optional!(
         tx,
@@ -67,12 +68,7 @@ async fn letter(api: &Api, key: &str) -> Result<Option<Letter>, DbError> {
     let token = links::issue(&mut tx, UserId(id), purpose, None, MAILED_FOR).await?;
     tx.commit().await?;
     let address = links::address(api, purpose, &token);
-    let text = format!(
-        "Hello {username},\n\nsomebody, probably you, asked for a new password for your account. Open this link \
-         to choose one:\n\n{address}\n\nThe link works once, within an hour. If it was not you, do nothing: your \
-         password stays as it is.\n"
-    );
-    Ok(Some(Letter { to, subject: "A new password".to_owned(), text }))
+    Ok(Some(letters::new_password(language, to, &username, &address)))
 }
 
 /// Makes a link that the administrator hands to the account's owner. Recorded; the link is not.

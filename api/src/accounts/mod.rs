@@ -15,6 +15,7 @@ pub mod devices;
 pub mod email;
 pub mod guests;
 pub mod input;
+pub mod letters;
 pub mod limits;
 mod links;
 pub mod login;

@@ -3,6 +3,7 @@
 use super::{
     email,
     input::{self, Check},
+    letters::Language,
     sessions::{Opening, SignedIn},
     user,
 };
@@ -32,6 +33,8 @@ pub struct Registration {
     pub user_agent: String,
     /// The client's address. Registrations are limited by it.
     pub from: IpAddr,
+    /// Of the letter with the link that verifies `email`.
+    pub language: Language,
 }
 
 /// How many made-up usernames are tried before the client has to choose one.
@@ -40,7 +43,7 @@ const TRIES: usize = 8;
 /// Makes the account. `validation_failed` for what may not be, `username_taken` or `email_taken` for what
 /// is taken or looks like what is taken.
 pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn> {
-    let Registration { username, email, name, password, user_agent, from } = registration;
+    let Registration { username, email, name, password, user_agent, from, language } = registration;
     let username = check(username.as_deref(), email.as_deref(), name.as_deref(), &password)?;
     // Before the hash, which is the expensive part. It proves nothing: `insert` decides.
     refuse_taken(api, username.as_deref(), email.as_deref()).await?;
@@ -71,7 +74,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
             let signed_in = opening.finish(api, tx, user).await?;
             metrics::counter!("registrations_total").increment(1);
             if let Some(email) = email {
-                email::welcome(api, id, email).await;
+                email::welcome(api, id, email, language).await;
             }
             return Ok(signed_in);
         }

@@ -165,8 +165,10 @@ async fn try_register(api: &Api, origin: Origin, body: RegisterBody) -> Result<S
     admit(api, AccountAttempt::RegisterFrom(origin.address)).await?;
     let RegisterBody { username, email, name, password } = body;
     let password = Secret::new(password);
+    let language = origin.language();
     let Origin { address: from, user_agent, .. } = origin;
-    register(api, Registration { username, email, name, password, user_agent, from }).await
+    let registration = Registration { username, email, name, password, user_agent, from, language };
+    register(api, registration).await
 }
 
 /// Sign in

@@ -70,7 +70,7 @@ async fn own(State(api): State<Api>, caller: Caller) -> Result<Json<EmailView>> 
 
 /// Change the caller's email address
 ///
-/// Mails a link to the new address, good for a day. The address becomes the account's when the link is
+/// Mails a link to the new address, good for a day, in the language of `Accept-Language`. The address becomes the account's when the link is
 /// opened. An empty address removes the present one at once.
 #[utoipa::path(
     put,
@@ -94,12 +94,13 @@ async fn change(
     Json(body): Json<EmailBody>,
 ) -> Result<StatusCode> {
     let EmailBody { email, password } = body;
+    let language = origin.language();
     let (user, from, password) = (caller.user_id, origin.address, Secret::new(password));
     if email.is_empty() {
         email::remove(&api, user, from, password).await?;
         return Ok(StatusCode::NO_CONTENT);
     }
-    email::ask(&api, EmailChange { user, from, password, email }).await?;
+    email::ask(&api, EmailChange { user, from, password, email, language }).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -124,6 +125,7 @@ async fn verify(
     origin: Origin,
     Json(body): Json<VerifyBody>,
 ) -> Result<StatusCode> {
-    email::verify(&api, Secret::new(body.token), origin.address).await?;
+    let language = origin.language();
+    email::verify(&api, Secret::new(body.token), origin.address, language).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -55,7 +55,8 @@ impl From<PasswordLink> for PasswordLinkView {
 
 /// Ask for a link to a new password
 ///
-/// If an account has verified this e-mail address, a link is mailed to it, good once and for an hour.
+/// If an account has verified this e-mail address, a link is mailed to it, good once and for an hour, in
+/// the language of `Accept-Language`.
 /// The answer is the same if there is no such account.
 #[utoipa::path(
     post,
@@ -75,7 +76,7 @@ async fn forgot(
     origin: Origin,
     Json(body): Json<ForgotBody>,
 ) -> Result<StatusCode> {
-    lost_password::forgot(&api, &body.email, origin.address).await?;
+    lost_password::forgot(&api, &body.email, origin.address, origin.language()).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

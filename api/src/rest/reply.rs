@@ -3,7 +3,7 @@
 
 use super::views::UserView;
 use crate::{
-    accounts::{SignedIn, device, user::Viewer},
+    accounts::{SignedIn, device, letters::Language, user::Viewer},
     error::{Error, Result, fault},
     state::Api,
 };
@@ -41,6 +41,12 @@ impl Origin {
     /// Whether a cookie may be set: not for another site's page.
     pub(super) fn takes_cookies(&self, api: &Api) -> bool {
         is_origin_allowed(&self.headers, &api.config.allowed_origins)
+    }
+
+    /// The language that mails which this request causes are written in.
+    pub(super) fn language(&self) -> Language {
+        let header = self.headers.get(header::ACCEPT_LANGUAGE);
+        Language::wanted(header.and_then(|value| value.to_str().ok()).unwrap_or_default())
     }
 
     /// What the device shows of having signed in before, where its page may act with cookies.

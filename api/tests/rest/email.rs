@@ -77,6 +77,42 @@ async fn an_address_is_the_accounts_once_its_link_is_followed_postgres() {
     an_address_is_the_accounts_once_its_link_is_followed(t, office).await;
 }
 
+/// The words of each letter in German, quoted-printable as they come.
+#[tokio::test]
+async fn letters_are_written_in_the_language_that_the_request_asks_for() {
+    let mut office = PostOffice::open().await;
+    let t = Server::start_with(mail_by(&office)).await;
+    let ask = async |method, path: &str, user: Option<&Value>, body: Value| {
+        let request =
+            t.request(method, path).header("Accept-Language", "fr, de-AT;q=0.9, en;q=0.8");
+        let request = match user {
+            Some(user) => request.bearer_auth(text(user, "access_token")),
+            None => request,
+        };
+        request.json(&body).answer().await
+    };
+    let body = json!({"username": "ann", "email": "a@example.com", "password": "password123"});
+    let ann = ask(Method::POST, "/register", None, body).await.ok(201);
+    let welcome = office.letter().await;
+    assert!(welcome.text.contains("Subject: Ist das deine Adresse?"), "{}", welcome.text);
+    let token = json!({"token": welcome.token(PLACE)});
+    assert_eq!(ask(Method::POST, "/email/verify", None, token).await.status, 204);
+
+    let forgotten = json!({"email": "a@example.com"});
+    assert_eq!(ask(Method::POST, "/password/forgot", None, forgotten).await.status, 202);
+    let link = office.letter().await;
+    assert!(link.text.contains("Subject: Ein neues Passwort"), "{}", link.text);
+    assert!(link.text.contains("Hallo ann,"), "{}", link.text);
+
+    let body = json!({"email": "b@example.com", "password": "password123"});
+    assert_eq!(ask(Method::PUT, "/me/email", Some(&ann), body).await.status, 202);
+    let token = json!({"token": office.letter().await.token(PLACE)});
+    assert_eq!(ask(Method::POST, "/email/verify", None, token).await.status, 204);
+    let notice = office.letter().await;
+    assert_eq!(notice.to, "a@example.com");
+    assert!(notice.text.contains("dein Konto hat ab jetzt"), "{}", notice.text);
+}
+
 #[tokio::test]
 async fn an_address_belongs_to_who_reads_its_mail() {
     let mut office = PostOffice::open().await;

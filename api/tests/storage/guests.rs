@@ -2,7 +2,10 @@
 
 use crate::harness::{T, actor, both, delete, edit, refused, send};
 use api::{
-    accounts::register::{Registration, register},
+    accounts::{
+        letters::Language,
+        register::{Registration, register},
+    },
     chats::membership,
     db::Db,
     internal,
@@ -81,6 +84,7 @@ async fn names_that_look_like_an_accounts(mut t: T) {
         password: Secret::new("password123"),
         user_agent: String::new(),
         from: Ipv4Addr::LOCALHOST.into(),
+        language: Language::default(),
     };
     register(&t.api, alice).await.unwrap();
     let (taken, invalid) = (Some(Code::UsernameTaken), Some(Code::InvalidUsername));

@@ -5,6 +5,7 @@ use crate::harness::{Place, T, refused};
 use api::{
     accounts::{
         admin,
+        letters::Language,
         login::{Login, login},
         register::{Registration, register},
     },
@@ -68,6 +69,7 @@ async fn try_register(t: &T, username: &str) -> Result<(), (u16, &'static str)> 
         password: Secret::new("password123"),
         user_agent: String::new(),
         from: Ipv4Addr::LOCALHOST.into(),
+        language: Language::default(),
     };
     match register(&t.api, registration).await.map(drop) {
         Ok(()) => Ok(()),

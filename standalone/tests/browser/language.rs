@@ -18,6 +18,7 @@ async fn the_page_speaks_the_readers_language() {
             english_is_chosen_and_nothing_typed_is_lost(ann).await;
             the_administration_is_german_again(ann).await;
             an_english_reader_loads_no_german(server, bob).await;
+            who_is_not_signed_in_chooses(bob).await;
         })
         .await;
 }
@@ -104,6 +105,24 @@ async fn an_english_reader_loads_no_german(server: &Server, bob: &Browser) {
     bob.see("#chats-heading", "YOUR CHATS").await;
     assert_eq!(language(bob).await, "en");
     assert!(german_files(bob).await.is_empty());
+}
+
+async fn who_is_not_signed_in_chooses(bob: &Browser) {
+    bob.click("#account button").await;
+    bob.click("#account-menu [data-do=sign-out]").await;
+    bob.see("#sign-in-form [type=submit]", "Sign in").await;
+    bob.click("#sign-in-language option[value=de]").await;
+    bob.see("#sign-in-form [type=submit]", "Anmelden").await;
+    assert_eq!(language(bob).await, "de");
+    // What the page causes to be mailed is written in it, too.
+    let sent = "const { fetch } = window;
+        window.fetch = (...given) => { window.asked = given[1].headers; return fetch(...given); };";
+    bob.run(sent).await;
+    bob.press("#sign-in-name", "bob").await;
+    bob.press("#sign-in-password", PASSWORD).await;
+    bob.click("#sign-in-form [type=submit]").await;
+    bob.see("#chats-heading", "DEINE CHATS").await;
+    assert_eq!(bob.run("return window.asked['Accept-Language']").await, json!("de"));
 }
 
 async fn open_settings(browser: &Browser) {

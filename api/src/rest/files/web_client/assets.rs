@@ -45,7 +45,7 @@ pub(super) const ASSETS: &[Asset] = assets! {
     SVG: "icon.svg" "icon-unread.svg";
     MANIFEST: "manifest.webmanifest";
     SCRIPT: "actions.js" "api.js" "appearance.js" "backoff.js" "chat.js" "connection.js" "device-name.js"
-        "device.js" "dom.js" "form.js" "formats.js" "frame.js" "language.js" "link.js" "list-filter.js" "list-row.js"
+        "device.js" "dom.js" "form.js" "formats.js" "frame.js" "language-choice.js" "language.js" "link.js" "list-filter.js" "list-row.js"
         "log-place.js" "main.js" "markup.js" "member-list.js" "menu.js" "message-row.js" "message-window.js" "names.js"
         "notifications.js" "outbox.js" "page-slices.js" "pending.js" "people-search.js" "picture.js" "press.js"
         "problems.js" "quotes.js"
