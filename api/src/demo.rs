@@ -179,7 +179,7 @@ async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
     let row = create::Row {
         kind: ChatType::Group,
         name: GROUP,
-        pair_key: None,
+        pair: None,
         members: &members,
         invited: &BTreeSet::new(),
     };

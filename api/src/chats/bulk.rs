@@ -1,7 +1,7 @@
 //! Chats by the thousand, for administrators: like [`super::create`], with anybody as the members and
 //! the first of them in the place of whoever makes one. The administrator is in none of them.
 
-use super::{direct::pair_key, membership, rules};
+use super::{create, direct::pair_key, membership, rules};
 use crate::{
     audit::{self, AuditAction, AuditEntry},
     config::ChatLimits,
@@ -67,6 +67,7 @@ struct ChatRow<'a> {
     kind: &'static str,
     name: &'a str,
     pair: Option<String>,
+    bucket: i64,
     maker: i64,
     members: i64,
 }
@@ -91,7 +92,7 @@ fn row<'a>(chat: &'a NewBulkChat, limits: &ChatLimits) -> Result<ChatRow<'a>> {
     };
     let count = i64::try_from(members.len()).unwrap_or(i64::MAX);
     let (kind, name, pair) = match (chat.chat_type, chat.name.as_deref(), &members[..]) {
-        (ChatType::Private, _, [one, other]) => ("private", "", Some(pair_key(*one, *other))),
+        (ChatType::Private, _, [one, other]) => ("private", "", Some((*one, *other))),
         (ChatType::Private, ..) => {
             return Err(Error::field("member_ids", "must name two users for a private chat"));
         }
@@ -110,7 +111,9 @@ fn row<'a>(chat: &'a NewBulkChat, limits: &ChatLimits) -> Result<ChatRow<'a>> {
             return Err(Error::field("name", "is required for a room"));
         }
     };
-    Ok(ChatRow { kind, name, pair, maker: first.0, members: count })
+    let bucket = create::bucket(pair).number();
+    let pair = pair.map(|(one, other)| pair_key(one, other));
+    Ok(ChatRow { kind, name, pair, bucket, maker: first.0, members: count })
 }
 
 /// Adds the chats' rows, or finds those of pairs that have one.
@@ -148,12 +151,12 @@ async fn insert_rows(
     fetch_all!(
         tx,
         postgres: "INSERT INTO chats
-                (chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
-            SELECT r.kind, r.name, r.pair, r.maker, c.now, c.now, r.members
-            FROM (SELECT now FROM clock OFFSET 0) c CROSS JOIN UNNEST(
-                $1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[])
-                WITH ORDINALITY AS r (kind, name, pair, maker, members, place)
-            ORDER BY r.place
+                (id, chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
+            SELECT next_chat_id(r.bucket), r.kind, r.name, r.pair, r.maker, r.now, r.now, r.members
+            FROM (SELECT * FROM (SELECT now FROM clock OFFSET 0) c CROSS JOIN UNNEST(
+                    $1::TEXT[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BIGINT[], $6::BIGINT[])
+                    WITH ORDINALITY AS r (kind, name, pair, maker, members, bucket, place)
+                ORDER BY r.place) r
             ON CONFLICT (pair_key) DO UPDATE SET pair_key = EXCLUDED.pair_key
             RETURNING id, pair_key",
         (
@@ -162,12 +165,14 @@ async fn insert_rows(
             column!(rows, pair),
             column!(rows, maker),
             column!(rows, members),
+            column!(rows, bucket),
         ),
         sqlite: "INSERT INTO chats
-                (chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
-            SELECT value ->> 'kind', value ->> 'name', value ->> 'pair', value ->> 'maker', c.now, c.now,
+                (id, chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
+            SELECT (seq / 4096 + 1 + key) * 4096 + (value ->> 'bucket'), value ->> 'kind', value ->> 'name', value ->> 'pair', value ->> 'maker', c.now, c.now,
                 value ->> 'members'
-            FROM (SELECT now FROM clock) c CROSS JOIN json_each($1) WHERE TRUE ORDER BY key
+            FROM (SELECT now FROM clock) c CROSS JOIN sqlite_sequence s CROSS JOIN json_each($1)
+            WHERE s.name = 'chats' ORDER BY key
             ON CONFLICT (pair_key) DO UPDATE SET pair_key = excluded.pair_key
             RETURNING id, pair_key",
         (json_rows(rows)),

@@ -15,11 +15,13 @@ use crate::{
 };
 use platform::limit;
 use protocol::{
+    bucket::Bucket,
     chat::ChatType,
     code::Code,
     id::{ChatId, UserId},
     relay::UserPayload,
 };
+use rand::random;
 use std::collections::BTreeSet;
 
 /// What a new chat is asked to be.
@@ -44,8 +46,8 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     }
     let name = name(&new)?;
     let mut members = others(actor, &new, limits.members_per_request)?;
-    let pair_key = match (new.chat_type, members.first()) {
-        (ChatType::Private, Some(&other)) => Some(pair_key(actor.user_id, UserId(other))),
+    let pair = match (new.chat_type, members.first()) {
+        (ChatType::Private, Some(&other)) => Some((actor.user_id, UserId(other))),
         _ => None,
     };
     members.insert(actor.user_id.0);
@@ -55,18 +57,12 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     let invited = strangers::among(&mut tx, actor, &members).await?;
     membership::check_users(&mut tx, "member_ids", &members, &invited, limits).await?;
     strangers::check_invitations(api, &mut tx, actor, new.chat_type, &invited).await?;
-    let row = Row {
-        kind: new.chat_type,
-        name,
-        pair_key: pair_key.as_deref(),
-        members: &members,
-        invited: &invited,
-    };
+    let row = Row { kind: new.chat_type, name, pair, members: &members, invited: &invited };
     let chat = match insert(&mut tx, actor, row).await {
         Err(error) if error.violates("chats_pair_key") => {
             // `pair_taken` begins another one, which must not wait for this one.
             tx.rollback().await?;
-            return Err(pair_taken(api, actor, pair_key.as_deref().unwrap_or_default()).await?);
+            return Err(pair_taken(api, actor, pair).await?);
         }
         inserted => inserted?,
     };
@@ -78,6 +74,11 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     }
     news::commit(api, tx, news).await?;
     Ok(overview)
+}
+
+/// Where a new chat comes to lie; private chats with all others of their pair, of which there are none.
+pub(super) fn bucket(pair: Option<(UserId, UserId)>) -> Bucket {
+    pair.map_or_else(|| Bucket::drawn(random()), |(one, other)| Bucket::of_pair(one, other))
 }
 
 fn name(new: &NewChat) -> Result<&str> {
@@ -106,7 +107,8 @@ fn others(actor: Actor, new: &NewChat, most: usize) -> Result<BTreeSet<i64>> {
 pub(crate) struct Row<'a> {
     pub kind: ChatType,
     pub name: &'a str,
-    pub pair_key: Option<&'a str>,
+    /// Whose private chat it is to be.
+    pub pair: Option<(UserId, UserId)>,
     pub members: &'a [i64],
     /// Those of the members who have to accept first.
     pub invited: &'a BTreeSet<i64>,
@@ -114,7 +116,9 @@ pub(crate) struct Row<'a> {
 
 /// Adds the chat with its members. Who is in it hears nothing yet.
 pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<ChatId, DbError> {
-    let Row { kind, name, pair_key, members, invited } = row;
+    let Row { kind, name, pair, members, invited } = row;
+    let bucket = bucket(pair);
+    let pair_key = pair.map(|(one, other)| pair_key(one, other));
     let kind = match kind {
         ChatType::Private => "private",
         ChatType::Group => "group",
@@ -122,13 +126,14 @@ pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<Ch
     };
     let (chat,): (i64,) = fetch_one!(
         tx,
-        "INSERT INTO chats (chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
-         SELECT $1, $2, $3, $4, now, now, $5 FROM clock RETURNING id",
-        kind,
-        name,
-        pair_key,
-        actor.user_id.0,
-        members.len() as i64
+        postgres: "INSERT INTO chats (id, chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
+            SELECT next_chat_id($6), $1, $2, $3, $4, now, now, $5 FROM clock RETURNING id",
+        (kind, name, &pair_key, actor.user_id.0, members.len() as i64, bucket.number()),
+        // The number after that of the newest chat there ever was.
+        sqlite: "INSERT INTO chats (id, chat_type, name, pair_key, created_by, created_at, changed_at, member_count)
+            SELECT (seq / 4096 + 1) * 4096 + $6, $1, $2, $3, $4, now, now, $5
+            FROM clock CROSS JOIN sqlite_sequence s WHERE s.name = 'chats' RETURNING id",
+        (kind, name, &pair_key, actor.user_id.0, members.len() as i64, bucket.number()),
     )?;
     execute!(
         tx,
@@ -148,7 +153,8 @@ pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<Ch
 
 /// The refusal of a second private chat. Names the first one, which is the caller's own, and which the
 /// caller wants now if it was only invited to it.
-async fn pair_taken(api: &Api, actor: Actor, pair_key: &str) -> Result<Error> {
+async fn pair_taken(api: &Api, actor: Actor, pair: Option<(UserId, UserId)>) -> Result<Error> {
+    let pair_key = pair.map(|(one, other)| pair_key(one, other));
     let mut tx = api.db.begin().await?;
     let chat: Option<(i64,)> =
         fetch_optional!(tx, "SELECT id FROM chats WHERE pair_key = $1", pair_key)?;

@@ -113,6 +113,13 @@ fn count_refused() {
 /// Nobody of `users` has blocked the actor. To be asked once they are members, in the same transaction: who
 /// blocks somebody waits for that (see [`super::blocklist::block`]).
 pub(super) async fn check_wanted(tx: &mut Tx, actor: Actor, users: &[i64]) -> Result<()> {
+    if let Tx::Postgres(_) = tx {
+        execute!(
+            tx,
+            "SELECT id FROM users WHERE id IN (SELECT value FROM json_each($1)) ORDER BY id FOR KEY SHARE",
+            List(users.to_vec())
+        )?;
+    }
     match &against(tx, actor.user_id, users).await?[..] {
         [] => Ok(()),
         unwilling => Err(Error::new(

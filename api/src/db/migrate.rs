@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0013_accounts"),
     migration!("0014_administration"),
     migration!("0015_avatars"),
+    migration!("0016_buckets"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.
@@ -58,6 +59,9 @@ const TRIES: u32 = 60;
 
 /// Between two tries, so that the statements which queued up behind the last one get on.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// PostgreSQL has ended a transaction that waited in a circle.
+const DEADLOCK: &str = "40P01";
 
 /// The advisory lock's key on PostgreSQL: any number that no other program uses.
 const LOCK_KEY: i64 = 0x5357_4954_4348;
@@ -115,7 +119,7 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
                 tell(found);
                 return Ok(());
             }
-            Err(MigrateError::Failed { name, error: DbError::Held(_) }) if tries < TRIES => {
+            Err(MigrateError::Failed { name, error }) if is_in_the_way(&error) && tries < TRIES => {
                 if tries == 0 {
                     tracing::info!("migration {name} waits until nobody uses its tables");
                 }
@@ -124,6 +128,17 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Whether somebody uses a table that the migration needs, and waits for nobody, or for one that it has.
+fn is_in_the_way(error: &DbError) -> bool {
+    match error {
+        DbError::Held(_) => true,
+        DbError::Unavailable(sqlx::Error::Database(cause)) => {
+            cause.code().as_deref() == Some(DEADLOCK)
+        }
+        _ => false,
     }
 }
 

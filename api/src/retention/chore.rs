@@ -249,10 +249,11 @@ async fn chats(tx: &mut Tx, before: i64, rows: i64) -> Result<Tidied, DbError> {
                 return Ok(made);
             }
         }
+        made.removed += execute!(tx, "DELETE FROM chats WHERE id = $1", chat)?;
+        // After the chat, which whoever numbers it locks first, too.
         if let Tx::Postgres(_) = tx {
             execute!(tx, "DELETE FROM unnumbered_chats WHERE id = $1", chat)?;
         }
-        made.removed += execute!(tx, "DELETE FROM chats WHERE id = $1", chat)?;
     }
     made.more = chats.len() as i64 == MOST_CHATS;
     Ok(made)

@@ -5,6 +5,7 @@
 
 mod administration;
 mod audit;
+mod buckets;
 mod bulk;
 mod changed;
 mod concurrency;

@@ -128,7 +128,8 @@ const LOPSIDED: &str = "
     SELECT i, 2100, 0 FROM generate_series(100, 20100) i WHERE i % 4 = 0;
     INSERT INTO messages (chat_id, id, seq, sender_id, client_message_id, text, created_at)
     SELECT 100, i, i, 100, i, '', 0 FROM generate_series(1, 30000) i;
-    UPDATE chats SET last_seq = 30000, message_count = 1 WHERE id = 100;";
+    UPDATE chats SET last_seq = 30000, message_count = 1 WHERE id = 100;
+    SELECT setval('chat_numbers', 100);";
 
 const DELETED: &str = "UPDATE messages SET deleted_at = 1 WHERE chat_id = 100 AND id > 1";
 

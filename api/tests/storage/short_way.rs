@@ -125,6 +125,13 @@ impl World {
         let users = t.users(["ann", "bob", "cid", "dan", "eve"]).await;
         t.sql(format!("UPDATE users SET blocked_at = 1 WHERE id = {}", users[3])).await;
         t.sql(format!("UPDATE users SET guest = TRUE WHERE id = {}", users[4])).await;
+        // The same chats in both, so not in random buckets.
+        t.sql(
+            "CREATE OR REPLACE FUNCTION next_chat_id(bucket BIGINT) RETURNS BIGINT LANGUAGE sql AS
+                'SELECT nextval(''chat_numbers'') + 1'"
+                .to_owned(),
+        )
+        .await;
         Self { t, users }
     }
 

@@ -12,6 +12,7 @@ use crate::{
 use futures_util::TryFutureExt;
 use platform::lifecycle::Lifecycle;
 use protocol::{
+    bucket::Bucket,
     calls::{
         Guests, MarkRead, Open, OpenSession, Pair, Peers, Post, ReadMark, SessionRefusal,
         SessionView,
@@ -84,14 +85,16 @@ impl ApiLanes {
         self.opens.request(session).await
     }
 
-    /// Puts a command into its chat's lane, so that a sender's commands to a chat keep their order. `done`
+    /// Puts a command into its chat's lane, so that a sender's commands to a chat keep their order, and a batch meets
+    /// chats of one group of buckets: when chats lie on several servers, and there are as many lanes or a multiple
+    /// of them, those of one server. `done`
     /// gets the outcome on the lane's task.
     pub(crate) fn post(
         &self,
         command: Command,
         done: impl FnOnce(RequestResult<Receipt>) + Send + 'static,
     ) -> Result<(), LaneFull> {
-        let lane = command.chat_id.0.unsigned_abs() as usize % self.posts.len();
+        let lane = Bucket::of(command.chat_id).group(self.posts.len());
         self.posts[lane].submit(command, on_result(done))
     }
 

@@ -8,6 +8,7 @@
 #![warn(missing_docs, unreachable_pub)]
 
 pub mod account;
+pub mod bucket;
 pub mod calls;
 pub mod chat;
 pub mod close;

@@ -1,0 +1,99 @@
+//! The buckets that chats' ids carry: those of today's programs and of programs from before, beside each other.
+
+use crate::{
+    harness::{T, both},
+    upgrade::older,
+};
+use api::{
+    chats::bulk::{self, NewBulkChat},
+    db::Db,
+};
+use protocol::{
+    bucket::Bucket,
+    chat::ChatType,
+    id::{ChatId, UserId},
+};
+use std::collections::BTreeSet;
+
+both!(ids_carry_buckets, ids_never_come_again);
+
+/// What JavaScript and others keep of a number.
+const MAX_SAFE: i64 = (1 << 53) - 1;
+
+async fn ids_carry_buckets(t: T) {
+    let [ann, bob, eve] = t.users(["ann", "bob", "eve"]).await;
+    let private = t.try_create(bob, ChatType::Private, &[ann]).await.unwrap();
+    assert_eq!(Bucket::of(private), Bucket::of_pair(ann, bob));
+    let mut buckets = BTreeSet::new();
+    let mut newest = private;
+    for _ in 0..8 {
+        for chat in [t.group(ann, &[bob]).await, t.room(ann).await] {
+            assert!(
+                chat > newest && chat.0 < MAX_SAFE,
+                "a later chat has the larger id: {chat} after {newest}"
+            );
+            newest = chat;
+            buckets.insert(Bucket::of(chat));
+        }
+    }
+    assert!(buckets.len() > 8, "{buckets:?}");
+    // All at once, with one that is there.
+    let new = |chat_type, members: &[UserId]| NewBulkChat {
+        chat_type,
+        name: Some("a chat".to_owned()),
+        member_ids: members.to_vec(),
+    };
+    let chats = [
+        new(ChatType::Group, &[ann]),
+        new(ChatType::Private, &[eve, ann]),
+        new(ChatType::Private, &[ann, bob]),
+        new(ChatType::Group, &[bob]),
+    ];
+    let made = bulk::create(&t.api, ann, &chats).await.unwrap();
+    assert_eq!(made[2], private);
+    assert_eq!(Bucket::of(made[1]), Bucket::of_pair(ann, eve));
+    assert!(newest < made[0] && made[0] < made[3], "{made:?}");
+    // Each in its own place, whoever is in it.
+    for (chat, member) in [(made[0], ann), (made[3], bob)] {
+        let found = format!("SELECT user_id FROM members WHERE chat_id = {chat}");
+        assert_eq!(t.number(found).await, member.0);
+    }
+}
+
+/// Not even those of chats that are gone.
+async fn ids_never_come_again(t: T) {
+    let ann = t.user("ann").await;
+    let gone = t.room(ann).await;
+    t.sql(format!(
+        "DELETE FROM members WHERE chat_id = {gone}; DELETE FROM chats WHERE id = {gone}"
+    ))
+    .await;
+    assert!(t.room(ann).await.0 / Bucket::COUNT > gone.0 / Bucket::COUNT);
+}
+
+/// As in a rolling upgrade: programs of before leave the id to the database, at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_of_before_make_chats_beside_those_of_today() {
+    const INSERT: &str =
+        "/* of a test */ INSERT INTO chats (chat_type, name, created_at, changed_at)
+        SELECT 'group', 'old', now, now FROM clock RETURNING id";
+    let (old, url, dir) = older(false, 4).await;
+    let Db::Postgres(pool, ..) = &old else { panic!("not PostgreSQL") };
+    let insert = async || {
+        let (id,): (i64,) = sqlx::query_as(INSERT).fetch_one(pool).await.unwrap();
+        ChatId(id)
+    };
+    let before = [insert().await, insert().await];
+    assert_eq!(before.map(Bucket::of).map(Bucket::number), [2, 3], "as they are");
+    let t = T::at(&url, dir).await;
+    let ann = t.user("ann").await;
+    let mut made: BTreeSet<ChatId> = before.into();
+    for _ in 0..20 {
+        // Prepared before the migration, on the same connections.
+        let (by_old, by_new) = tokio::join!(insert(), t.group(ann, &[]));
+        assert!(made.insert(by_old) && made.insert(by_new), "{by_old} {by_new}");
+    }
+    let buckets: BTreeSet<Bucket> = made.into_iter().map(Bucket::of).collect();
+    assert!(buckets.len() > 20, "{buckets:?}");
+    old.close().await;
+}
