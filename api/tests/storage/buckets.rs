@@ -77,7 +77,7 @@ async fn programs_of_before_make_chats_beside_those_of_today() {
     const INSERT: &str =
         "/* of a test */ INSERT INTO chats (chat_type, name, created_at, changed_at)
         SELECT 'group', 'old', now, now FROM clock RETURNING id";
-    let (old, url, dir) = older(false, 4).await;
+    let (old, place) = older(false, 4).await;
     let Db::Postgres(pool, ..) = &old else { panic!("not PostgreSQL") };
     let insert = async || {
         let (id,): (i64,) = sqlx::query_as(INSERT).fetch_one(pool).await.unwrap();
@@ -85,15 +85,16 @@ async fn programs_of_before_make_chats_beside_those_of_today() {
     };
     let before = [insert().await, insert().await];
     assert_eq!(before.map(Bucket::of).map(Bucket::number), [2, 3], "as they are");
-    let t = T::at(&url, dir).await;
+    let t = T::on(place).await;
     let ann = t.user("ann").await;
     let mut made: BTreeSet<ChatId> = before.into();
+    let mut buckets = BTreeSet::new();
     for _ in 0..20 {
         // Prepared before the migration, on the same connections.
         let (by_old, by_new) = tokio::join!(insert(), t.group(ann, &[]));
         assert!(made.insert(by_old) && made.insert(by_new), "{by_old} {by_new}");
+        buckets.insert(Bucket::of(by_old));
     }
-    let buckets: BTreeSet<Bucket> = made.into_iter().map(Bucket::of).collect();
-    assert!(buckets.len() > 20, "{buckets:?}");
+    assert!(buckets.len() > 10, "{buckets:?}");
     old.close().await;
 }

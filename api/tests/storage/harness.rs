@@ -1,5 +1,6 @@
 //! A fresh database with an api on it, and short ways to say what tests say often.
 
+use crate::shards::{self, LogMark, OF_A_TEST};
 use api::{
     Api, Parts,
     accounts::Actor,
@@ -62,6 +63,16 @@ pub struct Outcome {
 pub struct T {
     pub api: Api,
     _place: Option<Place>,
+    /// Where the server began to log what this api asks.
+    log: Option<LogMark>,
+}
+
+impl Drop for T {
+    fn drop(&mut self) {
+        if let Some(log) = self.log.take().filter(|_| !std::thread::panicking()) {
+            shards::check(&log);
+        }
+    }
 }
 
 /// An empty database for as long as this lives.
@@ -89,6 +100,19 @@ impl Place {
     }
 }
 
+/// What to add to the URL so that the server logs what is asked, and where in its log that begins; for databases on
+/// the server that the tests share.
+async fn watch(url: &str) -> Option<(&'static str, LogMark)> {
+    if !url.starts_with("postgres") {
+        return None;
+    }
+    let server = Postgres::shared().await.unwrap();
+    let database = url.strip_prefix(&server.url(""))?.to_owned();
+    let file = server.process().log().to_owned();
+    let offset = std::fs::metadata(&file).unwrap().len();
+    Some(("?options[log_statement]=all", LogMark { file, offset, database }))
+}
+
 impl T {
     pub async fn sqlite() -> Self {
         Self::start(true).await
@@ -110,6 +134,22 @@ impl T {
 
     /// On the database of this URL, which the caller keeps.
     pub async fn at(url: &str) -> Self {
+        match watch(url).await {
+            Some((options, log)) => Self::start_at(&format!("{url}{options}"), Some(log)).await,
+            None => Self::start_at(url, None).await,
+        }
+    }
+
+    /// On PostgreSQL, and what is asked is not looked at: for tests that ask the same as others so often that the log
+    /// would hold them up.
+    pub async fn unwatched() -> Self {
+        let place = Place::fresh(false).await;
+        let mut t = Self::start_at(&place.url(), None).await;
+        t._place = Some(place);
+        t
+    }
+
+    async fn start_at(url: &str, log: Option<LogMark>) -> Self {
         let db = Db::connect(url, &DbConfig::default()).await.unwrap();
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
@@ -127,7 +167,7 @@ impl T {
         // Tests make the steps themselves: the task would come between them.
         config.retention.look_every = Duration::from_secs(3_600);
         let api = start(parts, config, &lifecycle).await.unwrap();
-        Self { api, _place: None }
+        Self { api, _place: None, log }
     }
 
     /// Runs a statement as it stands.
@@ -141,7 +181,7 @@ impl T {
 
     /// One number.
     pub async fn number(&self, sql: String) -> i64 {
-        let sql = sqlx::AssertSqlSafe(sql);
+        let sql = sqlx::AssertSqlSafe(format!("{OF_A_TEST} {sql}"));
         match &self.api.db {
             Db::Postgres(pool, ..) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
             Db::Sqlite { write, .. } => sqlx::query_scalar(sql).fetch_one(write).await.unwrap(),

@@ -196,7 +196,7 @@ async fn constraints_have_one_name(t: T) {
 /// Somebody may wait for a table that the migration has, and hold one that it wants.
 #[tokio::test]
 async fn a_migration_that_waits_in_a_circle_tries_again() {
-    let (db, ..) = older(false, 4).await;
+    let (db, _place) = older(false, 4).await;
     let Db::Postgres(pool, ..) = &db else { panic!("not PostgreSQL") };
     let circle = "CREATE SEQUENCE tries;
         CREATE FUNCTION circle() RETURNS TRIGGER LANGUAGE plpgsql AS $$BEGIN

@@ -68,7 +68,7 @@ async fn deleted_ago(t: &T, chat: ChatId, ago: i64) {
 async fn tables_of_chats(t: &T) -> Vec<String> {
     let tables = match &t.api.db {
         Db::Postgres(pool, ..) => {
-            let sql = "SELECT table_name::TEXT FROM information_schema.columns
+            let sql = "/* of a test */ SELECT table_name::TEXT FROM information_schema.columns
                 WHERE column_name = 'chat_id' AND table_schema = current_schema() ORDER BY 1";
             sqlx::query_scalar(sql).fetch_all(pool).await
         }

@@ -119,7 +119,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let mut t = T::postgres().await;
+        let mut t = T::unwatched().await;
         // With as many chats as all the rounds make.
         t.api.config = Arc::default();
         let users = t.users(["ann", "bob", "cid", "dan", "eve"]).await;

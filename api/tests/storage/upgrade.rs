@@ -1,7 +1,10 @@
 //! A database of an older schema, with something in every table, brought to today's: nothing is lost, all of
 //! it is of use, and programs of before go on beside those of today, as in a rolling upgrade.
 
-use crate::harness::{Place, T, actor};
+use crate::{
+    harness::{Place, T, actor},
+    shards::OF_A_TEST,
+};
 use api::{
     audit,
     chats::membership,
@@ -126,7 +129,7 @@ async fn tables(db: &Db) -> Vec<(String, String)> {
             continue;
         }
         let columns = texts(db, columns.replace("{}", &name)).await.join(" || '|' || ");
-        let query = format!("SELECT {columns} FROM {name} ORDER BY 1");
+        let query = format!("{OF_A_TEST} SELECT {columns} FROM {name} ORDER BY 1");
         tables.push((name, query));
     }
     tables
