@@ -22,8 +22,8 @@ use crate::{
 };
 use clap::{Parser, value_parser};
 use platform::{
-    bus::RedisConfig,
     lifecycle::MAX_STOPPING_SECONDS,
+    redis::RedisConfig,
     settings::{CommaSeparated, ListenAddr, Origin, Secret, TrustedNetwork, shared_secrets},
     telemetry::{LogArgs, trace::TraceArgs},
 };

@@ -3,9 +3,9 @@
 use crate::{backend::http::HttpBackend, config::Config};
 use clap::{Args, Parser, Subcommand, value_parser};
 use platform::{
-    bus::RedisConfig,
     lifecycle::MAX_STOPPING_SECONDS,
     limit::Rate,
+    redis::RedisConfig,
     serve::ServeConfig,
     settings::{
         CommaSeparated, ListenAddr, Origin, Secret, ServerUrl, TrustedNetwork, shared_secrets,

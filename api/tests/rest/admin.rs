@@ -3,8 +3,8 @@
 use crate::support::{Answer, Ask, Server, here, text};
 use api::accounts::admin;
 use platform::{
-    bus::{self, RedisConfig},
     presence::Presence,
+    redis::{self, RedisConfig},
     settings::Secret,
 };
 use protocol::id::{NodeId, UserId};
@@ -295,7 +295,7 @@ async fn nobody_is_said_to_be_away_while_presence_cannot_be_asked() {
     // A port that nothing listens on any more.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let redis = RedisConfig::new(&Secret::new(format!("redis://{closed}"))).unwrap();
-    let pool = bus::pool(&redis).unwrap();
+    let pool = redis::pool(&redis).unwrap();
     let blind = t.with_presence(Presence::redis(pool, Default::default())).await;
     let answer = blind.get("/getallactiveusers", &admin).await;
     assert!(text(&answer.refused(503, "unavailable").json, "detail").contains("presence"));

@@ -3,8 +3,8 @@
 use crate::support::{Answer, Ask, Server, text};
 use futures_util::future::join_all;
 use platform::{
-    bus::{RedisConfig, pool},
     limit::{Limiter, LimiterConfig, Rate},
+    redis::{RedisConfig, pool},
     settings::Secret,
 };
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! What every Switchboard process stands on: the bus, presence, limits, the accept loop, settings, logs,
+//! What every Switchboard process stands on: Redis, the bus, presence, limits, the accept loop, settings, logs,
 //! metrics, traces, the life of a process. What the processes say to each other is `switchboard-protocol`.
 //! Something enters here only when two crates need it.
 
@@ -16,6 +16,7 @@ pub mod limit;
 pub mod metric;
 pub mod presence;
 pub mod problem;
+pub mod redis;
 pub mod serve;
 pub mod settings;
 pub mod stream;

@@ -8,13 +8,9 @@ mod metric;
 mod queue;
 pub mod redis;
 
-pub use self::{
-    local::LocalBus,
-    metric::METRICS,
-    redis::{InvalidRedisUrl, RedisBus, RedisConfig, RedisLimits, pool},
-};
+pub use self::{local::LocalBus, metric::METRICS, redis::RedisBus};
 
-use crate::lifecycle::Lifecycle;
+use crate::{lifecycle::Lifecycle, redis::RedisConfig};
 use bytes::Bytes;
 use protocol::{id::NodeId, relay::Channel};
 use std::future::Future;

@@ -11,8 +11,9 @@ use crate::{
 use bytes::Bytes;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use platform::{
-    bus::{self, Bus, BusEvent, RedisConfig},
+    bus::{self, Bus, BusEvent},
     lifecycle::Lifecycle,
+    redis::RedisConfig,
     settings::Secret,
 };
 use protocol::{

@@ -4,8 +4,9 @@
 use crate::{commands, redis as start_redis, soon};
 use futures_util::future::join_all;
 use platform::{
-    bus::{Bus, BusEvent, RedisConfig, Subscriber},
+    bus::{Bus, BusEvent, Subscriber},
     lifecycle::Lifecycle,
+    redis::RedisConfig,
 };
 use protocol::{
     id::{ChatId, NodeId},

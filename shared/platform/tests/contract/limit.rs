@@ -2,8 +2,8 @@
 
 use crate::{pause, redis as start_redis, soon};
 use platform::{
-    bus::pool,
     limit::{Limiter, LimiterConfig, Rate},
+    redis::pool,
 };
 use std::time::Duration;
 use tokio::time::Instant;

@@ -12,7 +12,7 @@ mod presence;
 mod proxy;
 
 use platform::{
-    bus::{RedisConfig, pool},
+    redis::{RedisConfig, pool},
     settings::Secret,
 };
 use std::{future::Future, time::Duration};

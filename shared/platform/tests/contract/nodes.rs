@@ -3,8 +3,8 @@
 use crate::{pause, redis as start_redis, soon};
 use bytes::Bytes;
 use platform::{
-    bus::pool,
     presence::{GatewayReport, NodeKind, NodeReport, Presence, PresenceConfig, PresenceError},
+    redis::pool,
 };
 use protocol::{id::NodeId, time::Timestamp};
 use std::time::Duration;

@@ -2,11 +2,11 @@
 
 use crate::{commands, pause, redis as start_redis, soon};
 use platform::{
-    bus::{RedisConfig, pool},
     presence::{
         Entered, Gone, Here, Lease, MAX_HANDED_OVER, MAX_ONLINE_PAGE, Presence, PresenceConfig,
         PresenceError,
     },
+    redis::{RedisConfig, pool},
 };
 use protocol::id::{ChatId, NodeId, UserId};
 use std::{collections::HashSet, time::Duration};

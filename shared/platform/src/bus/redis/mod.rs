@@ -1,18 +1,19 @@
 //! The bus over Redis pub/sub: one connection that publishes, one for each subscription, neither of
-//! which ever gives up. Sentinel and Cluster are not spoken.
+//! which ever gives up. One server is spoken to; which one it is, the configuration tells.
 
-mod config;
 mod link;
 mod publisher;
 mod subscription;
 mod wanted;
 
-pub use self::config::{InvalidRedisUrl, RedisConfig, RedisLimits, pool};
 pub(super) use self::subscription::RedisSubscriber;
 
 use self::publisher::Publisher;
 use super::{BusEvent, metric};
-use crate::lifecycle::Lifecycle;
+use crate::{
+    lifecycle::Lifecycle,
+    redis::{RedisConfig, Server, Topology},
+};
 use bytes::Bytes;
 use protocol::{id::NodeId, relay::Channel};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ impl RedisBus {
     pub(super) fn new(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Self {
         // Said from the start: a process that subscribes to nothing, an api, has none.
         metric::add_subscriptions(0);
-        let publisher = Arc::new(Publisher::spawn(config.clone(), lifecycle));
+        let publisher = Arc::new(Publisher::spawn(server(&config), config.limits, lifecycle));
         Self(Arc::new(RedisParts { config, node, lifecycle: lifecycle.clone(), publisher }))
     }
 
@@ -46,11 +47,21 @@ impl RedisBus {
         on_event: impl Fn(BusEvent) + Send + Sync + 'static,
     ) -> RedisSubscriber {
         RedisSubscriber::spawn(
-            self.0.config.clone(),
+            server(&self.0.config),
+            self.0.config.limits,
             self.0.node,
             Arc::clone(&self.0.publisher),
             Arc::new(on_event),
             &self.0.lifecycle,
         )
+    }
+}
+
+/// All messages go over one server.
+fn server(config: &RedisConfig) -> Server {
+    match &config.topology {
+        Topology::One(server) => server.clone(),
+        Topology::Several(servers) => servers[0].clone(),
+        Topology::Cluster(seeds) => seeds.servers()[0].clone(),
     }
 }

@@ -2,14 +2,15 @@
 //! so that batches grow with the load and a channel's order is kept. While the connection is down
 //! messages are dropped, not kept: what they say is in the database by then.
 
-use super::{
-    super::{
-        metric::{self, DropReason, LinkRole},
-        queue::{Limit, Queue},
-    },
-    config::RedisConfig,
+use super::super::{
+    metric::{self, DropReason, LinkRole},
+    queue::{Limit, Queue},
 };
-use crate::{backoff::Backoff, lifecycle::Lifecycle};
+use crate::{
+    backoff::Backoff,
+    lifecycle::Lifecycle,
+    redis::{Connected, RedisLimits, Server},
+};
 use bytes::Bytes;
 use protocol::relay::Channel;
 use redis::{PushInfo, PushKind, RedisError, aio::MultiplexedConnection};
@@ -30,15 +31,14 @@ struct Shared {
 }
 
 impl Publisher {
-    pub(super) fn spawn(config: RedisConfig, lifecycle: &Lifecycle) -> Self {
-        let limit =
-            Limit { entries: config.limits.publish_entries, bytes: config.limits.publish_bytes };
+    pub(super) fn spawn(server: Server, limits: RedisLimits, lifecycle: &Lifecycle) -> Self {
+        let limit = Limit { entries: limits.publish_entries, bytes: limits.publish_bytes };
         let shared = Arc::new(Shared {
             queue: Queue::new(limit),
             accepting: AtomicBool::new(true),
             losses: AtomicU64::new(0),
         });
-        lifecycle.spawn_background(run(Arc::clone(&shared), config));
+        lifecycle.spawn_background(run(Arc::clone(&shared), server, limits));
         Self(shared)
     }
 
@@ -69,8 +69,8 @@ impl Drop for Publisher {
 }
 
 /// Connects, publishes until that fails, and again, until the queue is closed.
-async fn run(shared: Arc<Shared>, config: RedisConfig) {
-    let mut backoff = config.limits.backoff();
+async fn run(shared: Arc<Shared>, server: Server, limits: RedisLimits) {
+    let mut backoff = limits.backoff();
     let mut connected_before = false;
     loop {
         let gone = Arc::new(Notify::new());
@@ -83,8 +83,8 @@ async fn run(shared: Arc<Shared>, config: RedisConfig) {
                 Ok::<(), ()>(())
             }
         };
-        let error = match config.connect(on_push, config.limits.response_timeout).await {
-            Ok(connection) => {
+        let error = match server.connect(&limits, limits.response_timeout, on_push).await {
+            Ok(Connected { connection, watch }) => {
                 if connected_before {
                     metric::count_reconnect(LinkRole::Publish);
                     tracing::info!("publishing to Redis again");
@@ -96,9 +96,14 @@ async fn run(shared: Arc<Shared>, config: RedisConfig) {
                     metric::count_dropped(DropReason::Disconnected, shared.queue.clear());
                     shared.accepting.store(true, Ordering::Relaxed);
                 }
-                match publish(&shared, connection, &gone, &config, &mut backoff).await {
-                    Ok(()) => return metric::set_link_up(LinkRole::Publish, false),
-                    Err(error) => error,
+                tokio::select! {
+                    published = publish(&shared, connection, &gone, &limits, &mut backoff) => {
+                        match published {
+                            Ok(()) => return metric::set_link_up(LinkRole::Publish, false),
+                            Err(error) => error,
+                        }
+                    }
+                    error = watch.run() => error,
                 }
             }
             Err(error) => error,
@@ -123,12 +128,12 @@ async fn publish(
     shared: &Shared,
     mut connection: MultiplexedConnection,
     gone: &Notify,
-    config: &RedisConfig,
+    limits: &RedisLimits,
     backoff: &mut Backoff,
 ) -> Result<(), RedisError> {
     loop {
         tokio::select! {
-            batch = shared.queue.take(config.limits.publish_batch) => {
+            batch = shared.queue.take(limits.publish_batch) => {
                 let Some(batch) = batch else { return Ok(()) };
                 if batch.entries.is_empty() {
                     continue;
@@ -144,10 +149,8 @@ async fn publish(
                 metric::count_published(batch.entries.len());
             }
             () = gone.notified() => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
-            // Only when idle, because the answers to traffic prove the same.
-            () = time::sleep(config.limits.probe_every) => {
-                redis::cmd("PING").exec_async(&mut connection).await?;
-            }
+            // A connection that has lasted so long is a good one, without traffic, too.
+            () = time::sleep(limits.probe_every) => {}
         }
         backoff.reset();
     }

@@ -6,12 +6,14 @@ use super::{
         BusEvent,
         metric::{self, LinkRole},
     },
-    config::RedisConfig,
     link::{Link, OnEvent},
     publisher::Publisher,
     wanted::Wanted,
 };
-use crate::lifecycle::Lifecycle;
+use crate::{
+    lifecycle::Lifecycle,
+    redis::{Connected, RedisLimits, Server},
+};
 use bytes::Bytes;
 use protocol::{id::NodeId, relay::Channel};
 use redis::{RedisError, aio::MultiplexedConnection};
@@ -37,7 +39,8 @@ pub(in super::super) struct RedisSubscriber {
 
 impl RedisSubscriber {
     pub(super) fn spawn(
-        config: RedisConfig,
+        server: Server,
+        limits: RedisLimits,
         node: NodeId,
         publisher: Arc<Publisher>,
         on_event: OnEvent,
@@ -46,7 +49,8 @@ impl RedisSubscriber {
         let subscriber =
             Self { wanted: Arc::default(), up: Arc::default(), ended: CancellationToken::new() };
         let supervisor = Supervisor {
-            config,
+            server,
+            limits,
             probe: Channel::Probe(node),
             publisher,
             on_event,
@@ -94,7 +98,8 @@ enum Lost {
 }
 
 struct Supervisor {
-    config: RedisConfig,
+    server: Server,
+    limits: RedisLimits,
     probe: Channel,
     publisher: Arc<Publisher>,
     on_event: OnEvent,
@@ -106,7 +111,7 @@ struct Supervisor {
 
 impl Supervisor {
     async fn run(self) {
-        let mut backoff = self.config.limits.backoff();
+        let mut backoff = self.limits.backoff();
         let mut connected_before = false;
         let mut complained = false;
         loop {
@@ -114,14 +119,14 @@ impl Supervisor {
             let on_push = Arc::clone(&link).on_push(self.probe, Arc::clone(&self.on_event));
             // Redis sends answers and messages in one order, so the answer of a subscription that is far behind
             // comes late. Such a subscription is slow and not dead.
-            let patience = self.config.limits.probe_patience;
-            let lost = match self.config.connect(on_push, patience).await {
-                Ok(connection) => {
+            let patience = self.limits.probe_patience;
+            let lost = match self.server.connect(&self.limits, patience, on_push).await {
+                Ok(connected) => {
                     if connected_before {
                         metric::count_reconnect(LinkRole::Subscribe);
                     }
                     connected_before = true;
-                    self.serve(connection, &link).await
+                    self.serve(connected, &link).await
                 }
                 Err(error) => error.into(),
             };
@@ -145,11 +150,12 @@ impl Supervisor {
     }
 
     /// Uses the connection until it is lost.
-    async fn serve(&self, connection: MultiplexedConnection, link: &Link) -> Lost {
+    async fn serve(&self, connected: Connected, link: &Link) -> Lost {
+        let Connected { connection, watch } = connected;
         let mut first = connection.clone();
         let probe = [self.probe];
         let subscribed = self.tell(&mut first, &probe, &[]);
-        match time::timeout(self.config.limits.response_timeout, subscribed).await {
+        match time::timeout(self.limits.response_timeout, subscribed).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return error.into(),
             Err(_) => return Lost::Deaf,
@@ -157,6 +163,7 @@ impl Supervisor {
         tokio::select! {
             error = self.follow(connection.clone()) => error.into(),
             lost = self.prove(connection, link) => lost,
+            error = watch.run() => error.into(),
             () = link.wait_for_end() => Lost::Closed,
         }
     }
@@ -192,7 +199,7 @@ impl Supervisor {
         subscribe: &[Channel],
         unsubscribe: &[Channel],
     ) -> Result<(), RedisError> {
-        let batch = self.config.limits.subscribe_batch.max(1);
+        let batch = self.limits.subscribe_batch.max(1);
         for channels in unsubscribe.chunks(batch) {
             // The supervisor needs the probe's channel even if the caller does not want it.
             let names = channels.iter().filter(|channel| **channel != self.probe);
@@ -210,7 +217,7 @@ impl Supervisor {
 
     /// Proves again and again that the connection answers and delivers, until it does not.
     async fn prove(&self, mut connection: MultiplexedConnection, link: &Link) -> Lost {
-        let limits = self.config.limits;
+        let limits = self.limits;
         let mut next = time::interval(limits.probe_every);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -1,20 +1,20 @@
 //! Where Redis is and every number about talking to it, and the pool for request-style commands.
-//! The server's address may carry a password, so nothing here prints it.
 
-use crate::backoff::Backoff;
-use crate::settings::Secret;
-use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
-use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, ProtocolVersion,
-    aio::AsyncPushSender,
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+use super::{
+    server::Kind,
+    tls::RedisTls,
+    topology::{InvalidRedisUrl, Topology},
 };
-use std::{fmt, time::Duration};
+use crate::{backoff::Backoff, settings::Secret};
+use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
+use redis::AsyncConnectionConfig;
+use std::time::Duration;
 
 /// Where Redis is and how long to wait for it.
 #[derive(Clone, Debug)]
 pub struct RedisConfig {
-    server: Server,
+    /// The servers.
+    pub topology: Topology,
     /// May be changed before the configuration is used.
     pub limits: RedisLimits,
 }
@@ -51,7 +51,7 @@ pub struct RedisLimits {
 
 impl RedisLimits {
     /// The pauses of a connection that is lost.
-    pub(super) fn backoff(&self) -> Backoff {
+    pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(self.backoff_first, self.backoff_longest)
     }
 }
@@ -91,93 +91,39 @@ impl Default for RedisLimits {
     }
 }
 
-/// The text is not a Redis URL. It is not repeated here, because it may carry a password.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("not a Redis URL; write it as redis://[[user]:password@]host[:port][/database]")]
-pub struct InvalidRedisUrl;
-
-/// The server, printed as `****`.
-#[derive(Clone)]
-struct Server(Client);
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("****")
-    }
-}
-
 impl RedisConfig {
-    /// Reads `redis://[[user]:password@]host[:port][/database]`; connects to nothing.
+    /// Reads a URL of any form of [`Topology`], without certificates of one's own; connects to nothing.
     pub fn new(url: &Secret) -> Result<Self, InvalidRedisUrl> {
-        let limits = RedisLimits::default();
-        let server = url.reveal().into_connection_info().map_err(|_| InvalidRedisUrl)?;
-        // Push messages, which subscriptions next to ordinary commands need, came with RESP3.
-        let settings = server.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        // A peer that vanished without a word: noticed by the kernel when idle (10 s + 3 probes of
-        // 5 s) and when something is on its way (10 s); PING is usually faster.
-        let keepalive = TcpKeepalive::new()
-            .with_time(Duration::from_secs(10))
-            .with_interval(Duration::from_secs(5))
-            .with_retries(3);
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(keepalive)
-            .set_user_timeout(Duration::from_secs(10));
-        let server = server.set_redis_settings(settings).set_tcp_settings(tcp);
-        let client = Client::open(server).map_err(|_| InvalidRedisUrl)?;
-        Ok(Self { server: Server(client), limits })
+        Self::with_tls(url, &RedisTls::default())
     }
 
-    /// A new connection that hands its push messages, its end included, to `on_push`, and gives up
-    /// commands that are not answered in time.
-    pub(super) async fn connect(
-        &self,
-        on_push: impl AsyncPushSender,
-        response_timeout: Duration,
-    ) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
-        let timeouts =
-            self.timeouts().set_response_timeout(Some(response_timeout)).set_push_sender(on_push);
-        self.server.0.get_multiplexed_async_connection_with_config(&timeouts).await
-    }
-
-    fn timeouts(&self) -> AsyncConnectionConfig {
-        AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.limits.connect_timeout))
-            .set_response_timeout(Some(self.limits.response_timeout))
+    /// Likewise, with these certificates.
+    pub fn with_tls(url: &Secret, tls: &RedisTls) -> Result<Self, InvalidRedisUrl> {
+        Ok(Self { topology: Topology::new(url, tls)?, limits: RedisLimits::default() })
     }
 }
 
 /// A pool of connections for request-style commands: presence and limits. Connects when used; every
 /// wait is bounded by the configuration's timeouts.
 pub fn pool(config: &RedisConfig) -> Result<Pool, InvalidRedisUrl> {
-    let server = config.server.0.get_connection_info().clone();
+    let (Topology::One(server), limits) = (&config.topology, &config.limits) else {
+        return Err(InvalidRedisUrl::One);
+    };
+    let Kind::Fixed(server) = server.kind() else { return Err(InvalidRedisUrl::One) };
+    let connection = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(limits.connect_timeout))
+        .set_response_timeout(Some(limits.response_timeout));
     let manager =
-        Manager::new_with_config(server, config.timeouts()).map_err(|_| InvalidRedisUrl)?;
+        Manager::new_with_config(server.clone(), connection).map_err(|_| InvalidRedisUrl::One)?;
     let timeouts = Timeouts {
-        wait: Some(config.limits.response_timeout),
-        create: Some(config.limits.connect_timeout),
-        recycle: Some(config.limits.response_timeout),
+        wait: Some(limits.response_timeout),
+        create: Some(limits.connect_timeout),
+        recycle: Some(limits.response_timeout),
     };
     Pool::builder(manager)
-        .max_size(config.limits.pool_size)
+        .max_size(limits.pool_size)
         .timeouts(timeouts)
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|_| InvalidRedisUrl)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bad_url_is_refused_and_a_good_one_not_printed() {
-        for url in ["", "localhost", "http://localhost", "redis://host:port", "rediss://host"] {
-            let error = RedisConfig::new(&Secret::new(url)).unwrap_err();
-            assert_eq!(error, InvalidRedisUrl, "{url}");
-        }
-        let config = RedisConfig::new(&Secret::new("redis://:geheim@localhost:1/2")).unwrap();
-        let printed = format!("{config:?}");
-        assert!(!printed.contains("geheim") && printed.contains("****"), "{printed}");
-    }
+        .map_err(|_| InvalidRedisUrl::One)
 }
