@@ -96,7 +96,7 @@ impl Cluster {
         // Some children run in another folder, where a relative path would lead elsewhere.
         let logs = fs::canonicalize(logs)?;
         let (redis, postgres) = tokio::try_join!(
-            Redis::start_in(Some(&logs), cpus.others),
+            Redis::start_in(Some(&logs), cpus.others, &[]),
             Postgres::start_in(Some(&logs), options.durability, cpus.others)
         )?;
         let database = postgres.try_create_database().await?;

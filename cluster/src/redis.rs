@@ -21,10 +21,15 @@ pub struct Redis {
 impl Redis {
     /// Starts a server on a free port of 127.0.0.1 and waits until it answers.
     pub async fn start() -> Result<Self> {
-        Self::start_in(None, None).await
+        Self::start_in(None, None, &[]).await
     }
 
-    pub(crate) async fn start_in(logs: Option<&Path>, cpu: Option<usize>) -> Result<Self> {
+    /// With further settings, each as `--name` and its values.
+    pub(crate) async fn start_in(
+        logs: Option<&Path>,
+        cpu: Option<usize>,
+        settings: &[&str],
+    ) -> Result<Self> {
         let port = free_port();
         let scratch = Scratch::new("redis")?;
         let logs = logs.unwrap_or(scratch.path());
@@ -32,6 +37,7 @@ impl Redis {
             .args([shipped("redis/redis.conf").as_os_str()])
             .args(["--dir".as_ref(), scratch.path().as_os_str()])
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(settings)
             .on_cpu(cpu);
         let redis = Self { process: Process::start(program)?, port, _scratch: scratch };
         redis.answers().await?;

@@ -33,7 +33,14 @@ impl Hub {
                 }
             }
             // Messages that were published meanwhile are lost. A poll finds what they said.
-            BusEvent::Up | BusEvent::Down => self.poll_now.notify_one(),
+            BusEvent::Up(partitions) => {
+                self.hearing.on_up(&partitions);
+                self.poll_now.notify_one();
+            }
+            BusEvent::Down(partitions) => {
+                self.hearing.on_down(&partitions);
+                self.poll_now.notify_one();
+            }
         }
     }
 
@@ -100,7 +107,7 @@ impl Hub {
                 ControlPayload::Ended(ended) => self.users.end_sessions(&ended),
             },
             Channel::Orders => self.on_order(serde_json::from_slice(payload)?),
-            Channel::Probe(_) => {}
+            Channel::Probe(..) => {}
         }
         Ok(())
     }

@@ -5,24 +5,30 @@ use crate::{
     backend::Unavailable,
     hub::{Hub, local_chat::LocalChat},
 };
+use platform::bus::Partitions;
 use protocol::{
     calls::{Range, RangeFound},
     id::{ChatId, Seq},
+    relay::Channel,
 };
 use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Hub {
-    /// Notes that a chat has reached at least this `seq`. After a moment, the gateway requests the
-    /// events that have not arrived.
-    pub(crate) fn on_head(self: &Arc<Self>, chat_id: ChatId, head: Seq) {
+    /// Notes that a chat has reached at least this `seq`, as the api said. After a moment, the gateway requests the
+    /// events that have not arrived. `missed` are the partitions in which the bus may have lost some.
+    pub(crate) fn on_head(self: &Arc<Self>, chat_id: ChatId, head: Seq, missed: &Partitions) {
         self.with_chat(chat_id, |chat| {
+            let was_behind = chat.feed.is_behind();
             chat.feed.on_head(head);
             if !chat.feed.is_behind() {
                 return;
             }
-            chat.busy().behind_since.get_or_insert(Instant::now());
-            if !self.hears() {
+            let busy = chat.busy();
+            busy.behind_since.get_or_insert(Instant::now());
+            // Nothing that the bus brought says so.
+            busy.is_unheard |= !was_behind && !missed.contains(Channel::Chat(chat_id).partition());
+            if !self.hearing.hears(chat_id) {
                 // The bus brings nothing now, so waiting for the sweep would only lose a second.
                 self.schedule_request(chat);
             }

@@ -6,7 +6,8 @@
 //! - `local_chat/`: one chat on this node, and all work under its lock
 //! - `watching.rs`: connections start and stop watching chats; `invitations.rs`: open connections get one more
 //!   chat to watch
-//! - `bus.rs`: the entry point of bus messages; `crowds.rs`: the queues of chats with many watchers
+//! - `bus.rs`: the entry point of bus messages; `hearing.rs`: what the bus brings and what not;
+//!   `crowds.rs`: the queues of chats with many watchers
 //! - `delivery.rs`: delivers events; `shared_event.rs`: encodes each event once; `gaps.rs`: requests missing
 //!   events; `fetching.rs`: fetches pages for clients that resume from far back
 //! - `signals.rs`: typing, presence, arrivals; `presence.rs`: reports this node's users to the register
@@ -23,6 +24,7 @@ mod delivery;
 pub(crate) mod drain;
 mod fetching;
 mod gaps;
+mod hearing;
 pub(crate) mod invitations;
 pub(crate) mod local_chat;
 mod orders;
@@ -38,7 +40,10 @@ pub(crate) mod watching;
 use crate::{
     backend::{hub_lanes::HubLanes, request_result::RequestResult},
     config::Config,
-    hub::{conn::Conn, crowds::Crowds, local_chat::LocalChat, pace::Pace, users::Users},
+    hub::{
+        conn::Conn, crowds::Crowds, hearing::Hearing, local_chat::LocalChat, pace::Pace,
+        users::Users,
+    },
 };
 use parking_lot::{Mutex, MutexGuard};
 use platform::{
@@ -76,6 +81,7 @@ pub(crate) struct Hub {
     presence: Presence,
     /// What is announced, as far as this node knows.
     announced: Mutex<Announced>,
+    pub(crate) hearing: Hearing,
     /// Wakes the repair before its interval is over.
     pub(crate) poll_now: Notify,
     /// Set once, right after construction: its callback needs the hub.
@@ -106,6 +112,7 @@ impl Hub {
             node,
             users: Users::new(&config),
             lanes,
+            hearing: Hearing::default(),
             poll_now: Notify::new(),
             bus,
             presence,
@@ -141,11 +148,6 @@ impl Hub {
     pub(crate) async fn view_for(&self, conn: &Conn, chat_id: ChatId) -> RequestResult<ChatView> {
         let user_id = conn.user_id().unwrap_or_default();
         self.lanes.view(UserChat { user_id, chat_id }).await
-    }
-
-    /// Whether the subscription to the bus stands.
-    pub(crate) fn hears(&self) -> bool {
-        self.subscriber.get().is_some_and(Subscriber::is_up)
     }
 
     /// How many chats somebody here watches, or watched a moment ago.

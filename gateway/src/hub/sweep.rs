@@ -1,8 +1,10 @@
-//! Periodic work on all chats of the hub: sends overdue requests, and drops chats and replays that nobody needs.
+//! Periodic work on all chats of the hub: sends overdue requests, doubts the channels that should have made them
+//! needless, and drops chats and replays that nobody needs.
 
 use crate::hub::{Hub, conn::Conn};
+use platform::bus::Partitions;
 use protocol::{calls::UserChat, chat::ChatType, relay::Channel};
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 use tokio::time::Instant;
 
 /// The maximum number of suspected chats that one sweep asks about. That is five calls, so a client that
@@ -23,7 +25,7 @@ impl Hub {
     /// watcher for `chat_linger`, and clears replays that nobody resumes from.
     pub(crate) fn sweep(self: &Arc<Self>) {
         let now = Instant::now();
-        let (mut chats_open, mut suspects) = (0, 0);
+        let (mut chats_open, mut suspects, mut deaf) = (0, 0, Vec::new());
         for shard in &self.shards {
             let mut chats = shard.lock();
             // The shard stays locked, so that no join finds a chat between the check and its removal.
@@ -32,6 +34,9 @@ impl Hub {
                 let behind_since = chat.if_busy().and_then(|busy| busy.behind_since);
                 if behind_since.is_some_and(|since| now - since >= self.config.gap_patience) {
                     self.request_missing(&mut chat);
+                    if chat.if_busy().is_some_and(|busy| mem::take(&mut busy.is_unheard)) {
+                        deaf.push(Channel::Chat(*chat_id));
+                    }
                 }
                 if chat.suspect && suspects < SUSPECTS_A_SWEEP {
                     suspects += 1;
@@ -58,13 +63,20 @@ impl Hub {
             chats_open += chats.len();
         }
         metrics::gauge!("gateway_rooms").set(chats_open as f64);
+        if let Some(subscriber) = self.subscriber.get().filter(|_| !deaf.is_empty()) {
+            subscriber.doubt(&deaf);
+        }
     }
 
-    /// Marks all chats as suspect. The following sweeps request the events after each feed, for a bounded
-    /// number of chats at a time.
-    pub(crate) fn suspect_all(&self) {
+    /// Marks the chats of these partitions as suspect. The following sweeps request the events after each feed, for a
+    /// bounded number of chats at a time.
+    pub(crate) fn suspect(&self, partitions: &Partitions) {
         for shard in &self.shards {
-            shard.lock().values().for_each(|chat| chat.lock().suspect = true);
+            for (chat_id, chat) in &*shard.lock() {
+                if partitions.contains(Channel::Chat(*chat_id).partition()) {
+                    chat.lock().suspect = true;
+                }
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Anti-entropy: repairs the damage of lost bus messages. Every few seconds the gateway asks the api for recent
-//! changes, and compares the answer with the feeds, memberships and sessions here. It asks at once when the bus
-//! comes back, and every second while the bus is down. `doubts.rs` follows up on answers that were cut.
+//! changes, and compares the answer with the feeds, memberships and sessions here. It asks at once when a part of the
+//! bus goes or comes back, and every second while one is down. `doubts.rs` follows up on answers that were cut.
 
 mod doubts;
 
@@ -9,6 +9,7 @@ use crate::{
     hub::{Hub, conn::join::Cause, invitations::Invitation, watching::Parting},
 };
 use doubts::Doubts;
+use platform::bus::Partitions;
 use protocol::calls::{Changed, ChangedFound, Cut, UserChat, Woken};
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -24,20 +25,31 @@ pub(crate) fn start(hub: &Arc<Hub>, backend: &Arc<dyn Backend>) {
 async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
     let mut since = None;
     let mut failing_since = None;
+    let mut regular_at = Instant::now() + hub.config.repair_interval;
     loop {
-        let up = hub.hears();
-        let pause = if up { hub.config.repair_interval } else { hub.config.repair_interval_down };
+        let soon = Instant::now() + hub.config.repair_interval_down;
+        let next = if hub.hearing.hears_all() { regular_at } else { regular_at.min(soon) };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep_until(next) => {}
             () = hub.poll_now.notified() => {}
         }
+        let is_regular = Instant::now() >= regular_at;
+        if is_regular {
+            regular_at = Instant::now() + hub.config.repair_interval;
+        }
+        let missed = hub.hearing.take_missed();
         match backend.changed(Changed { since }).await {
             Ok(found) => {
-                since = Some(found.now);
                 failing_since = None;
-                apply(&hub, found, &doubts);
+                let reach = if is_regular || since.is_none() { Reach::All } else { Reach::Missed };
+                // What a cut answer leaves out of the other partitions, the next regular one must find.
+                if reach == Reach::All || !found.cut().chats {
+                    since = Some(found.now);
+                }
+                apply(&hub, found, &doubts, &Poll { missed, reach });
             }
             Err(error) => {
+                hub.hearing.put_back(&missed);
                 metrics::counter!("gateway_backend_errors_total", "call" => "changed").increment(1);
                 // One warning for each outage, not for each poll.
                 if failing_since.replace(Instant::now()).is_none() {
@@ -48,8 +60,25 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
     }
 }
 
+/// What one question to the api is for.
+#[derive(Debug)]
+pub(crate) struct Poll {
+    /// The partitions in which the bus may have lost something since the last one.
+    pub missed: Partitions,
+    pub reach: Reach,
+}
+
+/// The chats that are suspected when the answer leaves some out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All: a publisher may have died, whatever the bus says.
+    All,
+    /// Those of the missed partitions. A server that restarts must not make every node compare every chat at once.
+    Missed,
+}
+
 /// Applies the api's changes to this node. Lists that were cut become suspicions and doubts.
-pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
+pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts, poll: &Poll) {
     // Ended sessions come first and invitations last. An invitation asks the api once more, so it is right even
     // if the user has left the chat meanwhile.
     let cut = found.cut();
@@ -60,7 +89,7 @@ pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
         hub.on_announced(announced);
     }
     for (chat, head) in found.chats {
-        hub.on_head(chat, head);
+        hub.on_head(chat, head, &poll.missed);
     }
     for chat in found.deleted {
         hub.close_chat(chat);
@@ -79,9 +108,15 @@ pub(crate) fn apply(hub: &Arc<Hub>, found: ChangedFound, doubts: &Doubts) {
         hub.invite(user_id, chat_id, Invitation::Woke(after), Cause::Found);
     }
     if cut.chats {
-        hub.suspect_all();
+        match poll.reach {
+            Reach::All => hub.suspect(&Partitions::all()),
+            Reach::Missed => hub.suspect(&poll.missed),
+        }
     }
     if cut != Cut::default() {
         doubts.raise(cut);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //! database and no clock but [`time::Timestamp::now`], so that a client can depend on it.
 //!
 //! Start with [`chat`] (what is said in chats), [`frames`] (the native protocol), [`command`] and its receipt,
-//! [`relay`] and [`encoded_run`] (what travels on the bus), [`calls`] (what a gateway asks an api) and [`stream`]
+//! [`relay`], [`partition`] and [`encoded_run`] (what travels on the bus), [`calls`] (what a gateway asks an api) and [`stream`]
 //! (how it asks the hottest of them).
 
 #![warn(missing_docs, unreachable_pub)]
@@ -19,6 +19,7 @@ pub mod frames;
 pub mod id;
 pub mod limits;
 pub mod orders;
+pub mod partition;
 pub mod refusal;
 pub mod relay;
 pub mod stream;

@@ -4,6 +4,7 @@
 use crate::{
     chat::{ChatSettings, Event, PresenceStatus, UserRef},
     id::{ChatId, NodeId, Seq, SessionId, UserId},
+    partition::Partition,
     time::Timestamp,
     traceparent::Traceparent,
 };
@@ -26,8 +27,8 @@ pub enum Channel {
     Control,
     /// `orders`: [`crate::orders::OrderPayload`], to every gateway. Gateways from before it was there do not hear it.
     Orders,
-    /// `probe:{node}`: a node's proof to itself that its subscription delivers.
-    Probe(NodeId),
+    /// `probe:{node}:{partition}`: a node's proof to itself that the partition's server delivers.
+    Probe(NodeId, Partition),
 }
 
 impl fmt::Display for Channel {
@@ -37,7 +38,7 @@ impl fmt::Display for Channel {
             Self::User(id) => write!(f, "user:{id}"),
             Self::Control => f.write_str("control"),
             Self::Orders => f.write_str("orders"),
-            Self::Probe(node) => write!(f, "probe:{node}"),
+            Self::Probe(node, partition) => write!(f, "probe:{node}:{partition}"),
         }
     }
 }
@@ -60,7 +61,12 @@ impl FromStr for Channel {
         match kind {
             "chat" => id.parse().map(Self::Chat).map_err(|_| UnknownChannel),
             "user" => id.parse().map(Self::User).map_err(|_| UnknownChannel),
-            "probe" => id.parse().map(Self::Probe).map_err(|_| UnknownChannel),
+            "probe" => {
+                let (node, number) = id.split_once(':').ok_or(UnknownChannel)?;
+                let partition = number.parse().ok().and_then(Partition::new);
+                let node = node.parse().map_err(|_| UnknownChannel)?;
+                Ok(Self::Probe(node, partition.ok_or(UnknownChannel)?))
+            }
             _ => Err(UnknownChannel),
         }
     }
@@ -210,11 +216,11 @@ mod tests {
             Channel::User(UserId(8)),
             Channel::Control,
             Channel::Orders,
-            Channel::Probe(NodeId::random()),
+            Channel::Probe(NodeId::random(), Partition::new(1_023).unwrap()),
         ] {
             assert_eq!(channel.to_string().parse(), Ok(channel));
         }
-        for text in ["", "chat", "chat:", "chat:x", "room:1", "probe:1"] {
+        for text in ["", "chat", "chat:", "chat:x", "room:1", "probe:1", "probe:1:1"] {
             assert_eq!(text.parse::<Channel>(), Err(UnknownChannel), "{text}");
         }
     }

@@ -23,7 +23,11 @@ use crate::{
 };
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use platform::{bus::Bus, lifecycle::Lifecycle, presence::Presence};
+use platform::{
+    bus::{Bus, Partitions},
+    lifecycle::Lifecycle,
+    presence::Presence,
+};
 use proptest::prelude::*;
 use protocol::{
     calls::*,
@@ -284,7 +288,7 @@ proptest! {
                     let wanted: Vec<i64> = (start + 1..=store.head(*chat).0).collect();
                     let done = || {
                         // What repair finds, again and again.
-                        hub.on_head(*chat, store.head(*chat));
+                        hub.on_head(*chat, store.head(*chat), &Partitions::default());
                         client.seen.lock().count(*chat) >= wanted.len()
                     };
                     until(done).await;

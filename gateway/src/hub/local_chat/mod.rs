@@ -66,6 +66,8 @@ pub(crate) struct LocalChat {
 pub(crate) struct Busy {
     /// When the feed first heard of events that it does not have.
     pub behind_since: Option<Instant>,
+    /// It heard so from the api only, though the bus should have brought them.
+    pub is_unheard: bool,
     /// Watchers that resumed, each with the place at which they are told `caught_up`.
     catching_up: Vec<(ConnId, Seq)>,
     /// Pages for clients that resume from further back than the replay reaches.
@@ -261,6 +263,7 @@ impl LocalChat {
     fn on_progress(&mut self) {
         if let Some(busy) = self.if_busy() {
             busy.behind_since = None;
+            busy.is_unheard = false;
         }
     }
 

@@ -6,10 +6,11 @@ use crate::{
     config::Config,
     connection::opening::ConnGuard,
     dialect::{Window, samples::message_event},
-    repair,
+    repair::{self, Poll, Reach},
     state::Gateway,
     testing::{chat, connect, gateway, taken, watch},
 };
+use platform::bus::Partitions;
 use protocol::{
     account::{Account, Role},
     calls::{ChangedFound, EventsFound, Opened, RangeFound, SessionView, Viewed, Woken},
@@ -36,7 +37,11 @@ fn was_cut(gateway: &Gateway, backend: &Arc<Scripted>, cut: Cut) {
     let (doubts, backend) = (Arc::new(Doubts::default()), Arc::<Scripted>::clone(backend));
     let checking = run(Arc::clone(&gateway.hub), backend, Arc::clone(&doubts));
     gateway.lifecycle.spawn_background(checking);
-    repair::apply(&gateway.hub, cut_at(cut), &doubts);
+    repair::apply(&gateway.hub, cut_at(cut), &doubts, &regular());
+}
+
+fn regular() -> Poll {
+    Poll { missed: Partitions::default(), reach: Reach::All }
 }
 
 fn cut_at(cut: Cut) -> ChangedFound {
@@ -92,7 +97,12 @@ async fn busy_gateway() -> (Arc<Gateway>, ConnGuard, Arc<AtomicUsize>) {
 async fn a_suspected_chat_is_asked_about_until_there_is_an_answer() {
     let (gateway, ann, calls) = busy_gateway().await;
     assert!(taken(&ann.conn).frames.is_empty());
-    repair::apply(&gateway.hub, cut_at(Cut { chats: true, ..Cut::default() }), &Doubts::default());
+    repair::apply(
+        &gateway.hub,
+        cut_at(Cut { chats: true, ..Cut::default() }),
+        &Doubts::default(),
+        &regular(),
+    );
     tokio::time::sleep(Duration::from_secs(9)).await;
     assert!(taken(&ann.conn).frames.is_empty(), "the lane is full, and nobody answers");
     tokio::time::sleep(Duration::from_secs(15)).await;
@@ -245,7 +255,7 @@ async fn a_woken_chat_is_watched_from_before_what_woke_it() {
     });
     let woken = vec![Woken { user_id: UserId(1), chat_id: ChatId(5), after: Seq(7) }];
     let found = ChangedFound { woken, ..ChangedFound::default() };
-    repair::apply(&gateway.hub, found, &Doubts::default());
+    repair::apply(&gateway.hub, found, &Doubts::default(), &regular());
     tokio::time::sleep(Duration::from_secs(1)).await;
     for guard in [native, names] {
         let joins = taken(&guard.conn).joins;

@@ -2,7 +2,7 @@
 //! a subscriber's code. It reaches no other process.
 
 use super::{
-    BusEvent, metric,
+    BusEvent, Partitions, metric,
     queue::{Limit, Queue},
 };
 use crate::lifecycle::Lifecycle;
@@ -100,15 +100,15 @@ impl Drop for LocalSubscriber {
 
 /// Hands one subscriber what is queued for it, until it is dropped.
 async fn pump(subscription: Arc<LocalSubscription>, on_event: impl Fn(BusEvent)) {
-    on_event(BusEvent::Up);
+    on_event(BusEvent::Up(Partitions::all()));
     while let Some(batch) = subscription.queue.take(BATCH).await {
         if batch.overflowed {
             tracing::warn!(
                 "a subscriber was too slow for the local bus, which dropped its messages"
             );
             // Before the batch: the lost messages would have come somewhere in it.
-            on_event(BusEvent::Down);
-            on_event(BusEvent::Up);
+            on_event(BusEvent::Down(Partitions::all()));
+            on_event(BusEvent::Up(Partitions::all()));
         }
         metric::count_received(batch.entries.len());
         for (channel, payload) in batch.entries {
@@ -141,10 +141,11 @@ mod tests {
         while heard.lock().unwrap().len() < 5 {
             tokio::task::yield_now().await;
         }
+        let up = || BusEvent::Up(Partitions::all());
         let message = |byte| BusEvent::Message { channel, payload: Bytes::from_static(byte) };
         assert_eq!(
             *heard.lock().unwrap(),
-            [BusEvent::Up, BusEvent::Down, BusEvent::Up, message(&[0]), message(&[1])]
+            [up(), BusEvent::Down(Partitions::all()), up(), message(&[0]), message(&[1])]
         );
     }
 }

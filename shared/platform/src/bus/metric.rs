@@ -14,11 +14,21 @@ pub(super) enum DropReason {
     SlowSubscriber,
     /// A message came on a channel whose name is not one of ours.
     UnknownChannel,
+    /// The server said that another one has the channel, or none.
+    Moved,
+    /// No server has the channel's partition.
+    NoServer,
 }
 
 impl DropReason {
-    const ALL: [Self; 4] =
-        [Self::QueueFull, Self::Disconnected, Self::SlowSubscriber, Self::UnknownChannel];
+    const ALL: [Self; 6] = [
+        Self::QueueFull,
+        Self::Disconnected,
+        Self::SlowSubscriber,
+        Self::UnknownChannel,
+        Self::Moved,
+        Self::NoServer,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -26,11 +36,13 @@ impl DropReason {
             Self::Disconnected => "disconnected",
             Self::SlowSubscriber => "slow_subscriber",
             Self::UnknownChannel => "unknown_channel",
+            Self::Moved => "moved",
+            Self::NoServer => "no_server",
         }
     }
 }
 
-/// One of the bus's two connections to Redis; the `role` label.
+/// One of the bus's two connections to each Redis server; the `role` label.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LinkRole {
     Publish,
@@ -46,9 +58,33 @@ impl LinkRole {
     }
 }
 
-/// The metrics of the bus. `bus_up` and `bus_reconnects_total` are Redis's only.
+/// The metrics of the bus. Those of connections and partitions are Redis's only.
 pub const METRICS: &[Metric] = &[
-    metric::gauge("bus_up", ROLE, "1 while the bus's Redis connection for this role is up"),
+    metric::gauge(
+        "bus_up",
+        ROLE,
+        "1 while the bus's Redis connections for this role are up, to all servers",
+    ),
+    metric::gauge(
+        "bus_partitions_up",
+        &[],
+        "Partitions of the bus that this process hears, of 1,024",
+    ),
+    metric::counter(
+        "bus_moved_partitions_total",
+        &[],
+        "Times a partition of the bus moved to another Redis server",
+    ),
+    metric::counter(
+        "bus_map_failures_total",
+        &[],
+        "Times no server of the Redis cluster said who owns which slot",
+    ),
+    metric::counter(
+        "bus_deaf_channels_total",
+        &[],
+        "Channels subscribed to once more, because a poll found what the bus had not brought",
+    ),
     metric::counter("bus_reconnects_total", ROLE, "Times the bus reconnected to Redis"),
     metric::counter(
         "bus_published_total",
@@ -73,6 +109,22 @@ const ROLE: &[metric::Name] = &[("role", Values::These(&["publish", "subscribe"]
 
 pub(super) fn set_link_up(role: LinkRole, up: bool) {
     gauge!("bus_up", "role" => role.label()).set(if up { 1.0 } else { 0.0 });
+}
+
+pub(super) fn set_partitions_up(count: usize) {
+    gauge!("bus_partitions_up").set(count as f64);
+}
+
+pub(super) fn count_moved(partitions: usize) {
+    counter!("bus_moved_partitions_total").increment(partitions as u64);
+}
+
+pub(super) fn count_map_failure() {
+    counter!("bus_map_failures_total").increment(1);
+}
+
+pub(super) fn count_deaf(channels: usize) {
+    counter!("bus_deaf_channels_total").increment(channels as u64);
 }
 
 pub(super) fn count_reconnect(role: LinkRole) {

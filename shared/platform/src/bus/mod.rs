@@ -5,10 +5,11 @@
 
 pub mod local;
 mod metric;
+mod partitions;
 mod queue;
 pub mod redis;
 
-pub use self::{local::LocalBus, metric::METRICS, redis::RedisBus};
+pub use self::{local::LocalBus, metric::METRICS, partitions::Partitions, redis::RedisBus};
 
 use crate::{lifecycle::Lifecycle, redis::RedisConfig};
 use bytes::Bytes;
@@ -16,12 +17,13 @@ use protocol::{id::NodeId, relay::Channel};
 use std::future::Future;
 
 /// A handle to publish and subscribe with; clones share everything. One publisher's messages on one
-/// channel arrive in the order of its calls; nothing is promised across channels.
+/// channel arrive in the order of its calls, as long as the channel's partition is up; nothing is promised across
+/// channels.
 #[derive(Clone)]
 pub enum Bus {
     /// Within this process.
     Local(LocalBus),
-    /// Over Redis pub/sub, to every process on the same server.
+    /// Over Redis pub/sub, to every process on the same servers.
     Redis(RedisBus),
 }
 
@@ -35,11 +37,12 @@ pub enum BusEvent {
         /// As published.
         payload: Bytes,
     },
-    /// The subscription stands, for the first time or again. Messages before this may have been lost, so the
-    /// subscriber must check all state that it keeps by them. From now on none is lost without another `Down`.
-    Up,
-    /// The subscription is lost. Every `Down` follows an `Up`, and another `Up` follows it at some time.
-    Down,
+    /// Channels of these partitions are heard, for the first time or again. Messages before this may have been lost,
+    /// so the subscriber must check all state that it keeps by them. From now on none is lost without another `Down`.
+    Up(Partitions),
+    /// Channels of these partitions are not heard. Every `Down` of a partition follows an `Up` of it, and another
+    /// `Up` follows it at some time.
+    Down(Partitions),
 }
 
 impl Bus {
@@ -64,8 +67,8 @@ impl Bus {
         }
     }
 
-    /// Starts a subscription that wants no channel yet. Over Redis it has its own connection, so a process should
-    /// make one. `on_event` runs on the task that reads and must neither block nor wait. If it is too slow, the
+    /// Starts a subscription that wants no channel yet. Over Redis it has its own connection to each server, so a
+    /// process should make one. `on_event` runs on the task that reads and must neither block nor wait. If it is too slow, the
     /// sender's buffer overflows, which leads to `Down` and `Up`. Needs a Tokio runtime.
     pub fn subscriber(&self, on_event: impl Fn(BusEvent) + Send + Sync + 'static) -> Subscriber {
         match self {
@@ -85,18 +88,18 @@ enum SubscriberKind {
 
 impl Subscriber {
     /// Wants these channels from now on. Repeats are harmless, and the future may be dropped. It resolves when all
-    /// messages published from then on arrive. While the subscription is down it resolves at once, and the next
-    /// `Up` has that meaning. If the connection dies meanwhile, it resolves when that is noticed, within seconds.
+    /// messages published from then on arrive. While a channel's partition is down it resolves without it, and the
+    /// next `Up` has that meaning. If a connection dies meanwhile, it resolves when that is noticed, within seconds.
     pub fn add(&self, channels: &[Channel]) -> impl Future<Output = ()> + Send + use<> {
         let confirmed = match &self.0 {
             SubscriberKind::Local(subscriber) => {
                 subscriber.add(channels);
-                None
+                Vec::new()
             }
             SubscriberKind::Redis(subscriber) => subscriber.add(channels),
         };
         async move {
-            if let Some(confirmed) = confirmed {
+            for confirmed in confirmed {
                 // An error means that the connection or the subscription ended: at once, then.
                 let _ = confirmed.await;
             }
@@ -111,11 +114,30 @@ impl Subscriber {
         }
     }
 
-    /// Whether the subscription stands: true between `Up` and `Down`.
-    pub fn is_up(&self) -> bool {
+    /// Whether messages on this channel arrive, if it is wanted: true between `Up` and `Down` of its partition.
+    pub fn hears(&self, channel: Channel) -> bool {
         match &self.0 {
             SubscriberKind::Local(_) => true,
-            SubscriberKind::Redis(subscriber) => subscriber.is_up(),
+            SubscriberKind::Redis(subscriber) => subscriber.hears(channel.partition()),
+        }
+    }
+
+    /// The partitions that are down.
+    pub fn down(&self) -> Partitions {
+        match &self.0 {
+            SubscriberKind::Local(_) => Partitions::default(),
+            SubscriberKind::Redis(subscriber) => subscriber.down(),
+        }
+    }
+
+    /// Says that a message on these channels did not arrive, though they are wanted and their partitions are up. Over
+    /// Redis the servers are told once more that the channels are wanted, which does no harm where the doubt is
+    /// wrong, and the doubts are counted (`bus_deaf_channels_total`). A server of many such channels is connected to
+    /// anew.
+    pub fn doubt(&self, channels: &[Channel]) {
+        match &self.0 {
+            SubscriberKind::Local(_) => {}
+            SubscriberKind::Redis(subscriber) => subscriber.doubt(channels),
         }
     }
 }

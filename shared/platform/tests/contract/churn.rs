@@ -4,7 +4,7 @@
 use crate::{commands, redis as start_redis, soon};
 use futures_util::future::join_all;
 use platform::{
-    bus::{Bus, BusEvent, Subscriber},
+    bus::{Bus, BusEvent, Partitions, Subscriber},
     lifecycle::Lifecycle,
     redis::RedisConfig,
 };
@@ -52,7 +52,7 @@ async fn wanted_channels_are_heard_whatever_happens_to_connections() {
     let heard = Arc::new(Heard { downs: AtomicUsize::new(0), changes: Mutex::default() });
     let seen = Arc::clone(&heard);
     let subscriber = bus.subscriber(move |event| {
-        if event == BusEvent::Down {
+        if matches!(event, BusEvent::Down(_)) {
             seen.downs.fetch_add(1, Ordering::SeqCst);
         }
         if !matches!(event, BusEvent::Message { .. }) {
@@ -79,7 +79,8 @@ async fn wanted_channels_are_heard_whatever_happens_to_connections() {
     let changes = heard.changes.lock().unwrap();
     assert!(changes.len() > CUTS, "{changes:?}");
     for (number, change) in changes.iter().enumerate() {
-        let expected = if number % 2 == 0 { BusEvent::Up } else { BusEvent::Down };
+        let all = Partitions::all();
+        let expected = if number % 2 == 0 { BusEvent::Up(all) } else { BusEvent::Down(all) };
         assert_eq!(*change, expected, "they alternate");
     }
 }
@@ -102,7 +103,7 @@ async fn churn(
         }
         wanted.insert(channel);
         let downs = heard.downs.load(Ordering::SeqCst);
-        let up = subscriber.is_up();
+        let up = subscriber.hears(channel);
         subscriber.add(&[channel]).await;
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(channel.to_string()).arg("?");
@@ -130,7 +131,7 @@ async fn cut(subscriber: &Subscriber, heard: &Heard, config: &RedisConfig) {
 
 async fn until_up(subscriber: &Subscriber) {
     soon("Up", async {
-        while !subscriber.is_up() {
+        while !subscriber.hears(Channel::Control) {
             tokio::task::yield_now().await;
         }
     })

@@ -2,14 +2,16 @@
 
 use crate::soon;
 use bytes::Bytes;
-use platform::bus::{Bus, BusEvent, Subscriber};
+use platform::bus::{Bus, BusEvent, Partitions, Subscriber};
 use protocol::relay::Channel;
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 use tokio::sync::mpsc;
 
 pub struct Listener {
     pub subscriber: Subscriber,
     pub events: mpsc::Receiver<BusEvent>,
+    /// As the events say.
+    pub up: Partitions,
 }
 
 impl Listener {
@@ -24,7 +26,7 @@ impl Listener {
     pub fn connecting(bus: &Bus) -> Self {
         let (heard, events) = mpsc::channel(100_000);
         let subscriber = bus.subscriber(move |event| heard.try_send(event).unwrap());
-        Self { subscriber, events }
+        Self { subscriber, events, up: Partitions::default() }
     }
 
     pub async fn add(&self, channels: &[Channel]) {
@@ -32,7 +34,20 @@ impl Listener {
     }
 
     pub async fn event(&mut self) -> BusEvent {
-        soon("an event", self.events.recv()).await.unwrap()
+        let event = soon("an event", self.events.recv()).await.unwrap();
+        self.note(&event);
+        event
+    }
+
+    /// Ups and downs of a partition take turns.
+    fn note(&mut self, event: &BusEvent) {
+        match event {
+            BusEvent::Up(more) => assert!(more.iter().all(|one| self.up.insert(one)), "{event:?}"),
+            BusEvent::Down(less) => {
+                assert!(less.iter().all(|one| self.up.remove(one)), "{event:?}")
+            }
+            BusEvent::Message { .. } => {}
+        }
     }
 
     /// The next event is this message.
@@ -41,15 +56,35 @@ impl Listener {
         assert_eq!(self.event().await, BusEvent::Message { channel, payload });
     }
 
-    /// The next event is `Up`, and the handle agrees.
+    /// The next events are this message on each of these channels, in any order.
+    pub async fn expect_each(&mut self, channels: &[Channel], text: &str) {
+        let mut missing: HashSet<Channel> = channels.iter().copied().collect();
+        while !missing.is_empty() {
+            match self.event().await {
+                BusEvent::Message { channel, payload } if payload == text.as_bytes() => {
+                    assert!(missing.remove(&channel), "{channel}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The next events are `Up` until everything is, and the handle agrees.
     pub async fn expect_up(&mut self) {
-        assert_eq!(self.event().await, BusEvent::Up);
-        assert!(self.subscriber.is_up());
+        while !self.up.is_all() {
+            let event = self.event().await;
+            assert!(matches!(event, BusEvent::Up(_)), "{event:?}");
+        }
+        assert!(self.subscriber.hears(Channel::Control));
     }
 
     /// `Down` comes, perhaps after messages.
-    pub async fn expect_down(&mut self) {
-        while self.event().await != BusEvent::Down {}
+    pub async fn expect_down(&mut self) -> Partitions {
+        loop {
+            if let BusEvent::Down(partitions) = self.event().await {
+                return partitions;
+            }
+        }
     }
 
     /// Publishes until it is heard; nothing but messages may come meanwhile.
@@ -66,11 +101,15 @@ impl Listener {
             loop {
                 tokio::select! {
                     _ = again.tick() => bus.publish(channel, Bytes::from_static(b"again")),
-                    event = self.events.recv() => match event.unwrap() {
-                        BusEvent::Message { channel: heard, .. } if heard == channel => return others,
-                        BusEvent::Message { .. } => {}
-                        other => others.push(other),
-                    },
+                    event = self.events.recv() => {
+                        let event = event.unwrap();
+                        self.note(&event);
+                        match event {
+                            BusEvent::Message { channel: heard, .. } if heard == channel => return others,
+                            BusEvent::Message { .. } => {}
+                            other => others.push(other),
+                        }
+                    }
                 }
             }
         })

@@ -1,15 +1,19 @@
-//! The contracts of the bus, presence and limits: one suite over both kinds, in this process and
-//! over a private Redis server, and what only Redis can get wrong.
+//! The contracts of the bus, presence and limits: one suite over all kinds, in this process and
+//! over private Redis servers, and what only Redis can get wrong.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
 mod bus;
+mod bus_cluster;
 mod bus_redis;
+mod bus_several;
 mod churn;
 mod limit;
 mod listener;
 mod nodes;
 mod presence;
 mod proxy;
+mod traffic;
+mod upstream;
 
 use platform::{
     redis::{RedisConfig, pool},

@@ -1,121 +1,247 @@
-//! Handles the push messages of one subscription connection, on its reading task, and keeps the facts that the
-//! supervisor looks at. It neither waits nor decides.
+//! One server's link of a subscription: its connection, made again for ever, told everything that the server has of
+//! what is wanted, and proven to deliver by probes that this node publishes to itself. It does not know what messages
+//! mean.
 
-use super::super::{
-    BusEvent,
-    metric::{self, DropReason},
+use super::{
+    super::{
+        Partitions,
+        metric::{self, LinkRole},
+    },
+    placed::Routes,
+    placement::Address,
+    pushes::Pushes,
+    tell::Teller,
+    wanted::{Changes, OnEvent, Suspect, Wanted},
 };
+use crate::redis::{Connected, RedisLimits, Server};
 use bytes::Bytes;
-use protocol::relay::Channel;
-use redis::{PushInfo, PushKind, Value};
+use protocol::{id::NodeId, relay::Channel};
+use redis::RedisError;
 use std::{
-    str,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
-use tokio::sync::Notify;
+use tokio::time::{self, Instant, MissedTickBehavior};
 
-pub(super) type OnEvent = Arc<dyn Fn(BusEvent) + Send + Sync>;
+/// Why a connection is given up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    #[error(transparent)]
+    Redis(#[from] RedisError),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("a PING or a probe got no answer: the subscription no longer delivers")]
+    Deaf,
+    #[error("too many channels brought nothing of what was published")]
+    Doubted,
+    #[error("an answer belongs to another question")]
+    Confused,
+}
 
-/// Shared between one connection's reading task and its supervisor.
-#[derive(Default)]
+impl From<Suspect> for Lost {
+    fn from(Suspect: Suspect) -> Self {
+        Self::Doubted
+    }
+}
+
 pub(super) struct Link {
-    gone: Notify,
-    pushes: AtomicU64,
-    probe: AtomicU64,
-    probed: Notify,
-    muted: AtomicBool,
+    pub(super) address: Address,
+    pub(super) server: Server,
+    pub(super) node: NodeId,
+    pub(super) limits: RedisLimits,
+    pub(super) routes: Arc<Routes>,
+    pub(super) on_event: OnEvent,
+    pub(super) wanted: Arc<Wanted>,
+    /// The number of probes of all links, so that a late probe is not taken for a newer one.
+    pub(super) probes: Arc<AtomicU64>,
 }
 
 impl Link {
-    /// The reading task's handler of push messages. Messages go to `on_event`, except the node's own probes.
-    pub(super) fn on_push(
-        self: Arc<Self>,
-        own_probe: Channel,
-        on_event: OnEvent,
-    ) -> impl Fn(PushInfo) -> Result<(), ()> {
-        let received = metric::received_counter();
-        move |push| {
-            self.pushes.fetch_add(1, Ordering::Relaxed);
-            match push.kind {
-                PushKind::Message if !self.muted.load(Ordering::Relaxed) => {
-                    match message(push.data) {
-                        Some((channel, payload)) if channel == own_probe => {
-                            if let Ok(number) = payload.as_ref().try_into() {
-                                self.probe.fetch_max(u64::from_be_bytes(number), Ordering::Relaxed);
-                                self.probed.notify_one();
-                            }
-                        }
-                        Some((channel, payload)) => {
-                            received.increment(1);
-                            on_event(BusEvent::Message { channel, payload });
-                        }
-                        None => metric::count_dropped(DropReason::UnknownChannel, 1),
+    pub(super) async fn run(self) {
+        let mut backoff = self.limits.backoff();
+        let mut connected_before = false;
+        let mut complained = false;
+        loop {
+            let pushes = Arc::new(Pushes::default());
+            let on_push = Arc::clone(&pushes).handler(self.node, Arc::clone(&self.on_event));
+            // Redis sends answers and messages in one order, so the answer of a subscription that is far behind
+            // comes late. Such a subscription is slow and not dead.
+            let patience = self.limits.probe_patience;
+            let lost = match self.server.connect(&self.limits, patience, on_push).await {
+                Ok(connected) => {
+                    if connected_before {
+                        metric::count_reconnect(LinkRole::Subscribe);
                     }
+                    connected_before = true;
+                    self.serve(connected, &pushes).await
                 }
-                PushKind::Disconnection => self.gone.notify_one(),
-                _ => {}
+                Err(error) => error.into(),
+            };
+            // Before `Down`: nothing of the old connection may be heard after it.
+            pushes.mute();
+            if self.wanted.lost(&self.address) {
+                backoff.reset();
+                complained = false;
             }
-            Ok(())
+            // The server may no longer be part of a cluster.
+            self.routes.doubt();
+            if complained {
+                tracing::debug!(server = %self.address, error = %lost, "still no subscription to Redis");
+            } else {
+                tracing::warn!(server = %self.address, error = %lost, "lost the subscription to Redis; connecting again");
+                complained = true;
+            }
+            time::sleep(backoff.pause(rand::random())).await;
         }
     }
 
-    /// Waits for the connection's end.
-    pub(super) async fn wait_for_end(&self) {
-        self.gone.notified().await;
-    }
-
-    /// Waits for a probe of this number or a later one. For one task.
-    pub(super) async fn wait_for_probe(&self, number: u64) {
-        while self.probe.load(Ordering::Relaxed) < number {
-            self.probed.notified().await;
+    /// Uses the connection until it is lost.
+    async fn serve(&self, connected: Connected, pushes: &Pushes) -> Lost {
+        let Connected { connection, watch } = connected;
+        let (naming, batch) = (self.routes.naming, self.limits.subscribe_batch.max(1));
+        let teller = || Teller { connection: connection.clone(), naming, pushes, batch };
+        tokio::select! {
+            lost = self.follow(teller(), pushes) => lost,
+            lost = self.prove(teller(), pushes) => lost,
+            error = watch.run() => error.into(),
+            () = pushes.wait_for_end() => Lost::Closed,
         }
     }
 
-    /// The number of pushes so far. It grows as long as the connection delivers anything.
-    pub(super) fn pushes(&self) -> u64 {
-        self.pushes.load(Ordering::Relaxed)
+    /// Subscribes to all of the server's share, and then follows the changes.
+    async fn follow(&self, mut teller: Teller<'_>, pushes: &Pushes) -> Lost {
+        let first = self.wanted.begin(&self.address);
+        // A server that hangs is noticed by its first answer. The later ones may be behind messages.
+        let probe = self.tell_first(&mut teller, &first.subscribe);
+        match time::timeout(self.limits.response_timeout, probe).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(lost)) => return lost,
+            Err(_) => return Lost::Deaf,
+        }
+        let channels = first.subscribe.len();
+        let mut result = self.tell(&mut teller, first).await;
+        tracing::info!(server = %self.address, channels, "subscribed to Redis");
+        let mut backoff = self.limits.backoff();
+        let mut retry_at = None;
+        loop {
+            match result {
+                Ok(refused) if !refused.is_empty() => {
+                    self.routes.doubt();
+                    retry_at.get_or_insert_with(|| Instant::now() + backoff.pause(rand::random()));
+                }
+                Ok(_) => {}
+                Err(lost) => return lost,
+            }
+            result = tokio::select! {
+                changes = self.wanted.changes(&self.address) => match changes {
+                    Ok(changes) => self.tell(&mut teller, changes).await,
+                    Err(suspect) => return suspect.into(),
+                },
+                fallen = pushes.wait_for_fallen() => {
+                    self.wanted.fell(&self.address, &fallen);
+                    Ok(fallen)
+                }
+                () = due(retry_at) => {
+                    retry_at = None;
+                    self.wanted.retry(&self.address);
+                    Ok(Partitions::default())
+                }
+            };
+        }
     }
 
-    /// Stops all events of a connection that is given up, whose reading task may still run for a moment.
-    pub(super) fn mute(&self) {
-        self.muted.store(true, Ordering::Relaxed);
+    async fn tell_first(
+        &self,
+        teller: &mut Teller<'_>,
+        channels: &[Channel],
+    ) -> Result<Partitions, Lost> {
+        teller.tell(&channels[..channels.len().min(1)], &[]).await
+    }
+
+    async fn tell(&self, teller: &mut Teller<'_>, changes: Changes) -> Result<Partitions, Lost> {
+        let refused = teller.tell(&changes.subscribe, &changes.unsubscribe).await?;
+        self.wanted.told(&self.address, &changes.rising, &refused);
+        for waiting in changes.waiting {
+            // The caller may have stopped waiting.
+            let _ = waiting.send(());
+        }
+        Ok(refused)
+    }
+
+    /// Proves again and again that the connection answers and delivers, until it does not.
+    async fn prove(&self, mut teller: Teller<'_>, pushes: &Pushes) -> Lost {
+        let limits = self.limits;
+        let mut next = time::interval(limits.probe_every);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            next.tick().await;
+            let probe = self.send_probe();
+            let answered = AtomicBool::new(false);
+            let mut proof = pin!(async {
+                teller.ping().await?;
+                answered.store(true, Ordering::Relaxed);
+                if let Some(probe) = &probe {
+                    pushes.wait_for_probe(probe.number).await;
+                }
+                Ok::<(), Lost>(())
+            });
+            let latest = Instant::now() + limits.probe_patience;
+            let mut count = pushes.count();
+            loop {
+                match time::timeout(limits.probe_timeout, &mut proof).await {
+                    Ok(Ok(())) => break,
+                    Ok(Err(lost)) => return lost,
+                    Err(_) => {}
+                }
+                // The probe may be lost on its way, so its absence says nothing about this connection.
+                if answered.load(Ordering::Relaxed) && !self.should_have_come(probe.as_ref()) {
+                    break;
+                }
+                // While other messages arrive, the proof may be behind them. A new connection would only add
+                // to the load.
+                let before = std::mem::replace(&mut count, pushes.count());
+                if before == count || Instant::now() >= latest {
+                    metric::count_probe_failure();
+                    return Lost::Deaf;
+                }
+            }
+        }
+    }
+
+    /// Publishes a probe to this very subscription the way everything is published. `None` when it is not heard, or
+    /// when the publisher cannot take the probe, which says nothing about the subscription.
+    fn send_probe(&self) -> Option<Probe> {
+        let channel = self.wanted.probe(&self.address)?;
+        let losses = self.routes.losses(channel.partition());
+        let number = self.probes.fetch_add(1, Ordering::Relaxed) + 1;
+        let payload = Bytes::copy_from_slice(&number.to_be_bytes());
+        self.routes.publish(channel, payload).then_some(Probe { channel, number, losses })
+    }
+
+    /// Whether nothing says that the probe was lost, or that its channel belongs to another link by now.
+    fn should_have_come(&self, probe: Option<&Probe>) -> bool {
+        probe.is_some_and(|probe| {
+            self.wanted.probe(&self.address) == Some(probe.channel)
+                && self.routes.losses(probe.channel.partition()) == probe.losses
+        })
     }
 }
 
-/// The two parts of a `message` push; `None` when the channel is not one of ours.
-fn message(data: Vec<Value>) -> Option<(Channel, Bytes)> {
-    let [Value::BulkString(name), Value::BulkString(payload)] =
-        <[Value; 2]>::try_from(data).ok()?
-    else {
-        return None;
-    };
-    let channel = str::from_utf8(&name).ok()?.parse().ok()?;
-    Some((channel, Bytes::from(payload)))
+/// A probe on its way.
+struct Probe {
+    channel: Channel,
+    number: u64,
+    /// What its publisher had lost before.
+    losses: Option<u64>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::id::ChatId;
-
-    fn push(name: &[u8], payload: &[u8]) -> Vec<Value> {
-        vec![Value::BulkString(name.to_vec()), Value::BulkString(payload.to_vec())]
-    }
-
-    #[test]
-    fn only_whole_messages_on_channels_of_ours_count() {
-        let expected = (Channel::Chat(ChatId(7)), Bytes::from_static(b"payload"));
-        assert_eq!(message(push(b"chat:7", b"payload")), Some(expected));
-        for name in [&b""[..], b"chat:", b"chat:7 ", b"elsewhere", b"chat:\xff"] {
-            assert_eq!(message(push(name, b"payload")), None, "{name:?}");
-        }
-        for part in
-            [vec![], vec![Value::Nil], vec![Value::BulkString(b"chat:7".to_vec()), Value::Nil]]
-        {
-            assert_eq!(message(part), None);
-        }
+/// Never, if there is no such time.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

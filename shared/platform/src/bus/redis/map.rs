@@ -1,0 +1,187 @@
+//! Asks the servers of a cluster who owns which slot: at the start, every few seconds, and when something says that
+//! the answer may be out of date, then again and again until it has changed or nothing says so any more.
+
+use super::{
+    super::metric,
+    names::SLOTS,
+    placed::Routes,
+    placement::{Address, Placement},
+};
+use crate::{
+    backoff::Backoff,
+    redis::{Connected, Seeds, Server},
+};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use redis::{ErrorKind, FromRedisValue as _, RedisError, RedisResult, Value};
+use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use tokio::time::{self, Instant};
+
+/// How often the servers are asked when nothing speaks for a change. A partition without a channel moves unheard.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// How long after a doubt they are asked often: longer than the longest pause of a link that tries to connect, which
+/// doubts each time.
+const RESTLESS: Duration = Duration::from_secs(10);
+
+/// The pauses meanwhile, from the first to the longest. A thousand nodes then ask 1,000 to 2,000 times a second, which
+/// three servers answer easily.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+
+/// Servers that are asked at once, because some may be away. The first answer counts.
+const ASKED: usize = 3;
+
+/// Who owns which slots.
+type Owners = Vec<(RangeInclusive<u16>, (String, u16))>;
+
+/// Keeps the routes of a cluster for ever.
+pub(super) async fn keep(routes: Arc<Routes>, seeds: Seeds) {
+    let mut map = Map { seeds, turn: 0 };
+    let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
+    let mut restless_until = Instant::now() + RESTLESS;
+    let mut complained = false;
+    loop {
+        match map.read(&routes).await {
+            Ok((placement, servers)) => {
+                complained = false;
+                if placement.has_holes() {
+                    restless_until = Instant::now() + RESTLESS;
+                }
+                if placement != routes.now().placement {
+                    backoff.reset();
+                    tracing::info!(
+                        servers = servers.len(),
+                        "the slots of the Redis cluster have other owners"
+                    );
+                    routes.place(placement, servers);
+                }
+            }
+            Err(error) => {
+                metric::count_map_failure();
+                restless_until = Instant::now() + RESTLESS;
+                if !std::mem::replace(&mut complained, true) {
+                    tracing::warn!(%error, "no server of the Redis cluster says who owns which slot");
+                }
+            }
+        }
+        if Instant::now() < restless_until {
+            time::sleep(backoff.pause(rand::random())).await;
+        } else {
+            backoff.reset();
+            // Apart, so that not all nodes ask at once.
+            let pause = EVERY.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+            if time::timeout(pause, routes.doubted()).await.is_ok() {
+                restless_until = Instant::now() + RESTLESS;
+            }
+        }
+    }
+}
+
+struct Map {
+    seeds: Seeds,
+    /// Moves the servers that are asked.
+    turn: usize,
+}
+
+impl Map {
+    /// Asks the next few servers; those that own slots first.
+    async fn read(&mut self, routes: &Routes) -> RedisResult<(Placement, Vec<(Address, Server)>)> {
+        let now = routes.now();
+        let mut owners: Vec<Server> = now.servers.values().map(|one| one.server.clone()).collect();
+        let mut seeds = self.seeds.servers();
+        self.turn = self.turn.wrapping_add(1);
+        for servers in [&mut owners, &mut seeds] {
+            let by = self.turn % servers.len().max(1);
+            servers.rotate_left(by);
+        }
+        // One seed is always among them: all owners may be gone.
+        owners.truncate(ASKED - 1);
+        seeds.truncate(ASKED - owners.len());
+        owners.append(&mut seeds);
+        let mut answers: FuturesUnordered<_> =
+            owners.iter().map(|server| ask(server, routes)).collect();
+        let mut refusal = None;
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(owners) => return Ok(self.placed(owners)),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        Err(refusal.unwrap_or_else(unreadable))
+    }
+
+    fn placed(&self, owners: Owners) -> (Placement, Vec<(Address, Server)>) {
+        let mut servers = HashMap::new();
+        let mut ranges = Vec::new();
+        for (slots, (host, port)) in owners {
+            let server = self.seeds.server(&host, port);
+            let address: Address = server.to_string().into();
+            ranges.push((slots, Arc::clone(&address)));
+            servers.insert(address, server);
+        }
+        let placement = Placement::cluster(&ranges);
+        servers.retain(|address, _| placement.share(address).next().is_some());
+        (placement, servers.into_iter().collect())
+    }
+}
+
+async fn ask(server: &Server, routes: &Routes) -> RedisResult<Owners> {
+    let limits = &routes.limits;
+    let nothing = |_| Ok::<(), ()>(());
+    let Connected { mut connection, .. } =
+        server.connect(limits, limits.response_timeout, nothing).await?;
+    let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
+    // A server that does not know its own address leaves it out.
+    let address = server.to_string();
+    let host = address.rsplit_once(':').map_or(&*address, |(host, _)| host);
+    owners(slots, host).ok_or_else(unreadable)
+}
+
+/// What `CLUSTER SLOTS` says: for each range its owner, which comes before its replicas.
+fn owners(slots: Value, asked: &str) -> Option<Owners> {
+    let range = |range: Value| {
+        let mut parts = range.into_sequence().ok()?.into_iter();
+        let mut number = || u16::from_redis_value(parts.next()?).ok().filter(|one| *one < SLOTS);
+        let slots = number()?..=number()?;
+        let mut owner = parts.next()?.into_sequence().ok()?.into_iter();
+        let host: Option<String> = Option::from_redis_value(owner.next()?).ok()?;
+        let port = u16::from_redis_value(owner.next()?).ok()?;
+        let host = host.filter(|host| !host.is_empty() && host != "?");
+        Some((slots, (host.unwrap_or_else(|| asked.to_owned()), port)))
+    };
+    slots.into_sequence().ok()?.into_iter().map(range).collect()
+}
+
+fn unreadable() -> RedisError {
+    (ErrorKind::Client, "the answer to CLUSTER SLOTS cannot be read").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(host: Value, port: i64) -> Value {
+        Value::Array(vec![host, Value::Int(port), Value::SimpleString("id".to_owned())])
+    }
+
+    #[test]
+    fn owners_are_read_and_a_missing_host_is_the_one_that_was_asked() {
+        let host = |name: &str| Value::BulkString(name.as_bytes().to_vec());
+        let range = |first, last, nodes: Vec<Value>| {
+            Value::Array([Value::Int(first), Value::Int(last)].into_iter().chain(nodes).collect())
+        };
+        let answer = Value::Array(vec![
+            range(0, 8_191, vec![node(host("redis-0"), 7_000), node(host("replica"), 7_001)]),
+            range(8_192, 8_192, vec![node(Value::Nil, 7_002)]),
+            range(8_193, 16_383, vec![node(host(""), 7_003)]),
+        ]);
+        let named = |host: &str, port| (host.to_owned(), port);
+        let expected = vec![
+            (0..=8_191, named("redis-0", 7_000)),
+            (8_192..=8_192, named("asked", 7_002)),
+            (8_193..=16_383, named("asked", 7_003)),
+        ];
+        assert_eq!(owners(answer, "asked"), Some(expected));
+        assert_eq!(owners(Value::Array(vec![range(0, 16_384, vec![])]), "asked"), None);
+        assert_eq!(owners(Value::Okay, "asked"), None);
+    }
+}
