@@ -15,7 +15,7 @@ use platform::{
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::{NodeKind, Presence, Reporting},
-    redis,
+    redis::State,
     serve::{ServeConfig, bind},
     settings::{EXIT_FAILURE, Secret, WrongSetting, fail, parse_with_sources, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
@@ -69,14 +69,14 @@ async fn serve(
     max_connections: usize,
     logs: Logs,
 ) -> anyhow::Result<()> {
-    let CheckedApi { config, redis: at, tokens } = checked;
+    let CheckedApi { config, redis, tokens } = checked;
     let lifecycle = Lifecycle::new();
     let delay = Duration::from_secs(settings.shutdown_delay_seconds);
     let finish = Duration::from_secs(settings.drain_seconds);
     lifecycle.stop_on_signals(delay, finish)?;
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let db = commands::open(&settings).await?;
-    let pool = redis::pool(&at)?;
+    let state = State::new(&redis)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "api", node).map_err(anyhow::Error::msg)?;
     let starting = async {
@@ -90,9 +90,9 @@ async fn serve(
         let parts = Parts {
             people: db.apart(&settings.database()),
             db: db.clone(),
-            presence: Presence::redis(pool.clone(), Default::default()),
-            limiter: Limiter::redis(pool, Default::default()),
-            bus: Bus::redis(at, node, &lifecycle),
+            presence: Presence::redis(state.clone(), Default::default()),
+            limiter: Limiter::redis(state, Default::default()),
+            bus: Bus::redis(redis, node, &lifecycle),
             tokens,
         };
         let api = api::start(parts, config, &lifecycle).await.map_err(commands::told)?;

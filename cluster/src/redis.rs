@@ -21,10 +21,14 @@ pub struct Redis {
 impl Redis {
     /// Starts a server on a free port of 127.0.0.1 and waits until it answers.
     pub async fn start() -> Result<Self> {
-        Self::start_in(None, None, &[]).await
+        Self::start_with(&[]).await
     }
 
-    /// With further settings, each as `--name` and its values.
+    /// With further settings, each as `--name` and its values: certificates, users, a primary.
+    pub async fn start_with(settings: &[&str]) -> Result<Self> {
+        Self::start_in(None, None, settings).await
+    }
+
     pub(crate) async fn start_in(
         logs: Option<&Path>,
         cpu: Option<usize>,
@@ -77,19 +81,35 @@ impl Redis {
     }
 
     async fn answers(&self) -> Result<()> {
-        let port = self.port;
-        self.process
-            .wait_until(START, || async move {
-                let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-                // A server that accepts connections may still be loading; only PONG means ready.
-                stream.write_all(b"PING\r\n").await?;
-                let mut answer = [0; 7];
-                stream.read_exact(&mut answer).await?;
-                if &answer != b"+PONG\r\n" {
-                    bail!("no PONG");
-                }
-                Ok(())
-            })
-            .await
+        // A server that accepts connections may still be loading; only PONG means ready. One that wants a
+        // password first is.
+        self.told("PING", &["+PONG", "-NOAUTH"]).await
     }
+
+    pub(crate) async fn told(&self, command: &str, expected: &[&str]) -> Result<()> {
+        told(&self.process, self.port, START, command, expected).await
+    }
+}
+
+/// Repeats a command until the answer contains one of what is expected.
+pub(crate) async fn told(
+    process: &Process,
+    port: u16,
+    bound: Duration,
+    command: &str,
+    expected: &[&str],
+) -> Result<()> {
+    let ask = || async move {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+        // It answers and then closes, too. Sentinels know no QUIT.
+        stream.shutdown().await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        if !expected.iter().any(|expected| answer.contains(expected)) {
+            bail!("{command}: {answer}");
+        }
+        Ok(())
+    };
+    process.wait_until(bound, ask).await
 }

@@ -13,7 +13,7 @@ use platform::{
     lifecycle::Lifecycle,
     limit::Limiter,
     presence::Presence,
-    redis,
+    redis::State,
     serve::{ServeConfig, bind, serve},
     settings::{COMMON_NEEDS, EXIT_FAILURE, fail, parse_with_sources, refuse},
     telemetry::{Logs, admin_router, log_routes, start_logs, start_metrics, trace},
@@ -49,7 +49,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result<()> {
-    let Checked { config, backend, redis: at } = checked;
+    let Checked { config, backend, redis } = checked;
     let lifecycle = Lifecycle::new();
     let delay = Duration::from_secs(settings.client.shutdown_delay_seconds);
     let finish = Duration::from_secs(settings.client.drain_seconds.saturating_add(10));
@@ -57,13 +57,13 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "gateway", node).map_err(anyhow::Error::msg)?;
-    let pool = redis::pool(&at)?;
+    let state = State::new(&redis)?;
     let deps = Deps {
         node,
         backend: Arc::new(StreamBackend::new(backend, &lifecycle)),
-        presence: Presence::redis(pool.clone(), Default::default()),
-        limiter: Limiter::redis(pool, Default::default()),
-        bus: Bus::redis(at, node, &lifecycle),
+        presence: Presence::redis(state.clone(), Default::default()),
+        limiter: Limiter::redis(state, Default::default()),
+        bus: Bus::redis(redis, node, &lifecycle),
         lifecycle: lifecycle.clone(),
     };
     let public = bind(settings.listen.0)?;

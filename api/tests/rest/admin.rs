@@ -4,7 +4,7 @@ use crate::support::{Answer, Ask, Server, here, text};
 use api::accounts::admin;
 use platform::{
     presence::Presence,
-    redis::{self, RedisConfig},
+    redis::{RedisConfig, State},
     settings::Secret,
 };
 use protocol::id::{NodeId, UserId};
@@ -295,8 +295,8 @@ async fn nobody_is_said_to_be_away_while_presence_cannot_be_asked() {
     // A port that nothing listens on any more.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let redis = RedisConfig::new(&Secret::new(format!("redis://{closed}"))).unwrap();
-    let pool = redis::pool(&redis).unwrap();
-    let blind = t.with_presence(Presence::redis(pool, Default::default())).await;
+    let state = State::new(&redis).unwrap();
+    let blind = t.with_presence(Presence::redis(state, Default::default())).await;
     let answer = blind.get("/getallactiveusers", &admin).await;
     assert!(text(&answer.refused(503, "unavailable").json, "detail").contains("presence"));
 }

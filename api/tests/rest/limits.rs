@@ -4,7 +4,7 @@ use crate::support::{Answer, Ask, Server, text};
 use futures_util::future::join_all;
 use platform::{
     limit::{Limiter, LimiterConfig, Rate},
-    redis::{RedisConfig, pool},
+    redis::{RedisConfig, State},
     settings::Secret,
 };
 use reqwest::Method;
@@ -205,7 +205,7 @@ async fn two_apis_on_one_redis_share_the_count() {
     let config = RedisConfig::new(&Secret::new(redis.url())).unwrap();
     let patient =
         LimiterConfig { redis_timeout: Duration::from_secs(10), ..LimiterConfig::default() };
-    let limiter = || Limiter::redis(pool(&config).unwrap(), patient);
+    let limiter = || Limiter::redis(State::new(&config).unwrap(), patient);
     let first = Server::start_with(|config| config.requests = TEN).await;
     let (here, there) = (first.with_limiter(limiter()).await, first.with_limiter(limiter()).await);
     let ann = here.user("ann").await;

@@ -5,8 +5,10 @@ mod local;
 mod redis;
 
 use self::{local::LocalLimiter, redis::RedisLimiter};
-use crate::metric::{self, Metric};
-use deadpool_redis::Pool;
+use crate::{
+    metric::{self, Metric},
+    redis::State,
+};
 use std::{net::IpAddr, time::Duration};
 
 /// How much is allowed.
@@ -147,8 +149,8 @@ impl Limiter {
     }
 
     /// Limits shared by all processes on the same Redis.
-    pub fn redis(pool: Pool, config: LimiterConfig) -> Self {
-        Self::Redis(RedisLimiter::new(pool, config))
+    pub fn redis(state: State, config: LimiterConfig) -> Self {
+        Self::Redis(RedisLimiter::new(state, config))
     }
 
     /// Takes one permit of this key. `Err`: come back after so long. One key belongs to one rate.

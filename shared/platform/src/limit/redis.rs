@@ -3,8 +3,7 @@
 //! process then allows the whole rate, which is better than refusing everybody or nobody.
 
 use super::{LimitAnswer, LimiterConfig, Rate, local::LocalLimiter};
-use crate::breaker::Breaker;
-use deadpool_redis::Pool;
+use crate::{breaker::Breaker, redis::State};
 use redis::Script;
 use std::{sync::Arc, time::Duration};
 
@@ -26,16 +25,16 @@ const TAKE: &str = "
 pub struct RedisLimiter(Arc<RedisBuckets>);
 
 struct RedisBuckets {
-    pool: Pool,
+    state: State,
     breaker: Breaker,
     take: Script,
     local: LocalLimiter,
 }
 
 impl RedisLimiter {
-    pub(super) fn new(pool: Pool, config: LimiterConfig) -> Self {
+    pub(super) fn new(state: State, config: LimiterConfig) -> Self {
         Self(Arc::new(RedisBuckets {
-            pool,
+            state,
             breaker: Breaker::new(
                 "each process counts rate limits for itself until it does",
                 config.redis_timeout,
@@ -67,10 +66,10 @@ enum RedisAway {
 
 impl RedisBuckets {
     async fn take(&self, key: &str, rate: &Rate, cost: u32) -> Result<(u64, u64), RedisAway> {
-        let mut connection = self.pool.get().await?;
+        let mut connection = self.state.connection().await?;
         // Up to 35 years, so that sums stay exact in the script's doubles.
         let per = u64::try_from(rate.per.as_micros()).unwrap_or(u64::MAX).clamp(1, 1 << 50);
-        let mut call = self.take.key(format!("limit:{key}"));
+        let mut call = self.take.key(self.state.key(&format!("limit:{key}")));
         call.arg(per).arg(rate.burst.max(1)).arg(cost);
         Ok(call.invoke_async(&mut connection).await?)
     }

@@ -11,7 +11,7 @@ mod scripts;
 pub use self::nodes::{GatewayReport, MAX_NODES, NodeKind, NodeReport, Reporting};
 
 use self::{local::LocalPresence, redis::RedisPresence};
-use deadpool_redis::Pool;
+use crate::redis::State;
 use protocol::id::{ChatId, NodeId, UserId};
 use std::{collections::HashSet, time::Duration};
 
@@ -136,8 +136,8 @@ impl Presence {
     }
 
     /// The register in Redis. Nothing is asked of it before the first call.
-    pub fn redis(pool: Pool, config: PresenceConfig) -> Self {
-        Self::Redis(RedisPresence::new(pool, config))
+    pub fn redis(state: State, config: PresenceConfig) -> Self {
+        Self::Redis(RedisPresence::new(state, config))
     }
 
     /// These users have a connection to this node; to be repeated when what it says changes. One answer

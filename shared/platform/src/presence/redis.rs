@@ -9,18 +9,20 @@
 //! Beside them, unknown to nodes before them: `presence:told:{node}`, a hash of its users, each with
 //! `sockets;chats;chats handed over`, which outlives the lease; `presence:telling`, the nodes that have
 //! one; `presence:swept:{node}`, there when others have taken users off it.
+//!
+//! In a cluster [`State::key`] gives all of them one slot. Scripts read its prefix off their first key.
 
 mod nodes;
 
 use super::{
     Entered, Gone, Here, Lease, MAX_HANDED_OVER, PresenceConfig, PresenceError, scripts::Scripts,
 };
-use crate::breaker::Breaker;
-use deadpool_redis::Pool;
+use crate::{breaker::Breaker, redis::State};
 use protocol::id::{ChatId, NodeId, UserId};
 use redis::{AsyncCommands, FromRedisValue, Script};
 use std::{
     collections::{BTreeSet, HashSet},
+    fmt::Display,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -36,7 +38,7 @@ const NODES: &str = "presence:nodes";
 pub struct RedisPresence(Arc<RedisRegister>);
 
 struct RedisRegister {
-    pool: Pool,
+    state: State,
     config: PresenceConfig,
     /// For look-ups. Changes are repeated by one task a node, which goes on trying.
     breaker: Breaker,
@@ -49,9 +51,9 @@ struct RedisRegister {
 type EnteredRow = (bool, u32, String);
 
 impl RedisPresence {
-    pub(super) fn new(pool: Pool, config: PresenceConfig) -> Self {
+    pub(super) fn new(state: State, config: PresenceConfig) -> Self {
         Self(Arc::new(RedisRegister {
-            pool,
+            state,
             config,
             breaker: Breaker::new(
                 "nobody can see who is online until it does",
@@ -126,12 +128,12 @@ impl RedisPresence {
     pub(super) async fn retire(&self, node: NodeId) -> Result<(), PresenceError> {
         self.0
             .in_time(async {
-                let mut connection = self.0.pool.get().await?;
+                let mut connection = self.0.state.connection().await?;
                 redis::pipe()
                     .atomic()
-                    .del(node_key(node))
-                    .del(format!("presence:connections:{node}"))
-                    .srem(NODES, node.to_string())
+                    .del(self.0.key("node:", node))
+                    .del(self.0.key("connections:", node))
+                    .srem(self.0.state.key(NODES), node.to_string())
                     .exec_async(&mut connection)
                     .await?;
                 Ok(())
@@ -160,8 +162,8 @@ impl RedisPresence {
     ) -> Result<Vec<UserId>, PresenceError> {
         self.0
             .look_up(async {
-                let mut connection = self.0.pool.get().await?;
-                let nodes: Vec<String> = connection.smembers(NODES).await?;
+                let mut connection = self.0.state.connection().await?;
+                let nodes: Vec<String> = connection.smembers(self.0.state.key(NODES)).await?;
                 if nodes.is_empty() || limit == 0 {
                     return Ok(Vec::new());
                 }
@@ -169,7 +171,7 @@ impl RedisPresence {
                 // Above 0 in any case: member `lease`, at 0, is no user.
                 let above = format!("({}", after.0.max(0));
                 for node in nodes {
-                    let key = format!("presence:node:{node}");
+                    let key = self.0.key("node:", node);
                     pipeline.zrangebyscore_limit(key, &above, "+inf", 0, limit.cast_signed());
                 }
                 let pages: Vec<Vec<i64>> = pipeline.query_async(&mut connection).await?;
@@ -192,6 +194,10 @@ impl RedisPresence {
 }
 
 impl RedisRegister {
+    fn key(&self, kind: &str, node: impl Display) -> String {
+        self.state.key(&format!("presence:{kind}{node}"))
+    }
+
     /// Asks on behalf of somebody who waits.
     async fn look_up<T>(
         &self,
@@ -213,16 +219,16 @@ impl RedisRegister {
         node: Option<NodeId>,
         arguments: &[String],
     ) -> Result<T, PresenceError> {
-        let mut call = script.key(NODES);
+        let mut call = script.key(self.state.key(NODES));
         match node {
-            Some(node) => call.key(node_key(node)).arg(node.to_string()),
+            Some(node) => call.key(self.key("node:", node)).arg(node.to_string()),
             None => call.arg(""),
         };
         call.arg(millis(self.config.lease)).arg(millis(self.config.owed));
         call.arg(self.config.chunk.max(1)).arg(MAX_HANDED_OVER);
         call.arg(arguments);
         self.in_time(async {
-            let mut connection = self.pool.get().await?;
+            let mut connection = self.state.connection().await?;
             Ok(call.invoke_async(&mut connection).await?)
         })
         .await
@@ -237,10 +243,6 @@ fn gone_users(rows: Vec<GoneRow>) -> impl Iterator<Item = Gone> {
         let chats: BTreeSet<ChatId> = split(&chats).collect();
         Gone { user: UserId(user), chats: chats.into_iter().collect() }
     })
-}
-
-fn node_key(node: NodeId) -> String {
-    format!("presence:node:{node}")
 }
 
 fn ids(users: &[UserId]) -> Vec<String> {

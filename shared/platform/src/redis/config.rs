@@ -1,13 +1,10 @@
-//! Where Redis is and every number about talking to it, and the pool for request-style commands.
+//! Where Redis is and every number about talking to it.
 
 use super::{
-    server::Kind,
     tls::RedisTls,
     topology::{InvalidRedisUrl, Topology},
 };
 use crate::{backoff::Backoff, settings::Secret};
-use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
-use redis::AsyncConnectionConfig;
 use std::time::Duration;
 
 /// Where Redis is and how long to wait for it.
@@ -101,29 +98,4 @@ impl RedisConfig {
     pub fn with_tls(url: &Secret, tls: &RedisTls) -> Result<Self, InvalidRedisUrl> {
         Ok(Self { topology: Topology::new(url, tls)?, limits: RedisLimits::default() })
     }
-}
-
-/// A pool of connections for request-style commands: presence and limits. Connects when used; every
-/// wait is bounded by the configuration's timeouts.
-pub fn pool(config: &RedisConfig) -> Result<Pool, InvalidRedisUrl> {
-    let (Topology::One(server), limits) = (&config.topology, &config.limits) else {
-        return Err(InvalidRedisUrl::One);
-    };
-    let Kind::Fixed(server) = server.kind() else { return Err(InvalidRedisUrl::One) };
-    let connection = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(limits.connect_timeout))
-        .set_response_timeout(Some(limits.response_timeout));
-    let manager =
-        Manager::new_with_config(server.clone(), connection).map_err(|_| InvalidRedisUrl::One)?;
-    let timeouts = Timeouts {
-        wait: Some(limits.response_timeout),
-        create: Some(limits.connect_timeout),
-        recycle: Some(limits.response_timeout),
-    };
-    Pool::builder(manager)
-        .max_size(limits.pool_size)
-        .timeouts(timeouts)
-        .runtime(Runtime::Tokio1)
-        .build()
-        .map_err(|_| InvalidRedisUrl::One)
 }

@@ -3,14 +3,17 @@
 
 mod access;
 mod config;
-mod sentinel;
+mod found;
+mod guides;
 mod server;
+mod state;
 mod tls;
 mod topology;
 
 pub use self::{
-    config::{RedisConfig, RedisLimits, pool},
+    config::{RedisConfig, RedisLimits},
     server::{Connected, Server, Watch},
+    state::{State, StateConnection},
     tls::RedisTls,
     topology::{InvalidRedisUrl, Seeds, Topology},
 };

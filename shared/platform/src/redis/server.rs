@@ -1,7 +1,10 @@
-//! One Redis server: a fixed address, or the primary that sentinels name. It makes connections, each to a server that
+//! One Redis server: a fixed address, or the one that sentinels or a cluster name. It makes connections, each to a server that
 //! takes writes, and watches that it goes on to be one.
 
-use super::{RedisLimits, sentinel::Sentinels};
+use super::{
+    RedisLimits,
+    guides::{ASK_AGAIN, Guides},
+};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
     aio::{AsyncPushSender, MultiplexedConnection},
@@ -16,7 +19,7 @@ pub struct Server(Kind);
 #[derive(Clone)]
 pub(super) enum Kind {
     Fixed(ConnectionInfo),
-    Named(Arc<Sentinels>),
+    Named(Arc<Guides>),
 }
 
 /// A new connection, and who watches it.
@@ -30,10 +33,12 @@ pub struct Connected {
 /// Watches the server at the other end of one connection.
 pub struct Watch {
     connection: MultiplexedConnection,
-    /// The address that sentinels named, and who asks them.
-    named: Option<(Arc<Sentinels>, Address)>,
+    named: Option<Named>,
     limits: RedisLimits,
 }
+
+/// Who named an address, and the address.
+type Named = (Arc<Guides>, Address);
 
 /// A host and a port.
 pub(super) type Address = (String, u16);
@@ -43,8 +48,8 @@ impl Server {
         Self(Kind::Fixed(at))
     }
 
-    pub(super) fn named(sentinels: Sentinels) -> Self {
-        Self(Kind::Named(Arc::new(sentinels)))
+    pub(super) fn named(guides: Guides) -> Self {
+        Self(Kind::Named(Arc::new(guides)))
     }
 
     pub(super) fn kind(&self) -> &Kind {
@@ -53,7 +58,7 @@ impl Server {
 
     /// Makes a connection to the server that takes writes. It gives up commands that are not answered within
     /// `response_timeout`, and hands its push messages, its end included, to `on_push`. Sentinels are asked anew each
-    /// time. An error after at most three times [`RedisLimits::connect_timeout`].
+    /// time. An error after at most twice [`RedisLimits::connect_timeout`].
     pub async fn connect(
         &self,
         limits: &RedisLimits,
@@ -62,22 +67,40 @@ impl Server {
     ) -> RedisResult<Connected> {
         let (info, named) = match &self.0 {
             Kind::Fixed(info) => (info.clone(), None),
-            Kind::Named(sentinels) => {
-                let address = sentinels.ask(limits).await?.address;
-                let info = sentinels.access.at(&address.0, address.1);
-                (info, Some((Arc::clone(sentinels), address)))
+            Kind::Named(guides) => {
+                let address = guides.ask(limits).await?.address;
+                let info = guides.access.at(&address.0, address.1);
+                (info, Some((Arc::clone(guides), address)))
             }
         };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limits.connect_timeout))
             .set_response_timeout(Some(response_timeout))
             .set_push_sender(on_push);
-        let client = Client::open(info)?;
-        let connecting = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = in_time(limits.connect_timeout, connecting).await?;
-        in_time(limits.connect_timeout, check_role(&mut connection)).await?;
+        let connecting = in_time(limits.connect_timeout, async {
+            let client = Client::open(info)?;
+            let mut connection =
+                client.get_multiplexed_async_connection_with_config(&config).await?;
+            check_role(&mut connection).await?;
+            Ok(connection)
+        });
+        let connection = unless_replaced(named.as_ref(), limits, connecting).await?;
         let watch = Watch { connection: connection.clone(), named, limits: *limits };
         Ok(Connected { connection, watch })
+    }
+
+    /// Waits before the next attempt; no longer than until another server is named.
+    pub async fn pause(&self, limits: &RedisLimits, pause: Duration) {
+        let pausing = async {
+            time::sleep(pause).await;
+            Ok(())
+        };
+        let named = match &self.0 {
+            Kind::Fixed(_) => None,
+            Kind::Named(guides) => guides.last().map(|last| (Arc::clone(guides), last)),
+        };
+        // Both mean the same here.
+        let _ = unless_replaced(named.as_ref(), limits, pausing).await;
     }
 }
 
@@ -85,7 +108,7 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Fixed(info) => info.addr().fmt(f),
-            Kind::Named(sentinels) => sentinels.fmt(f),
+            Kind::Named(guides) => guides.fmt(f),
         }
     }
 }
@@ -104,14 +127,66 @@ impl Watch {
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             next.tick().await;
-            if let Err(error) = check_role(&mut self.connection).await {
+            if let Err(error) = self.check().await {
                 return error;
             }
-            if let Some((sentinels, address)) = &self.named
-                && sentinels.name_another(address, &self.limits).await
-            {
-                return (ErrorKind::Client, "the sentinels name another server").into();
-            }
+        }
+    }
+
+    /// One such check. Whoever names the server is asked at most every few seconds, or after a doubt.
+    pub(super) async fn check(&mut self) -> RedisResult<()> {
+        // A check that is given up has not been passed.
+        let doubt = Doubt(self.named.as_ref().map(|(guides, _)| &**guides));
+        if let Some((guides, address)) = &self.named
+            && guides.name_another(address, ASK_AGAIN, &self.limits).await
+        {
+            doubt.dispel();
+            return Err(replaced());
+        }
+        let checking = check_role(&mut self.connection);
+        unless_replaced(self.named.as_ref(), &self.limits, checking).await?;
+        doubt.dispel();
+        Ok(())
+    }
+
+    /// The connection went wrong: who names the server is asked before the next use of another one.
+    pub(super) fn doubt(&self) {
+        if let Some((guides, _)) = &self.named {
+            guides.doubt();
+        }
+    }
+}
+
+/// A server that was replaced may never answer.
+async fn unless_replaced<T>(
+    named: Option<&Named>,
+    limits: &RedisLimits,
+    work: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    let Some((guides, address)) = named else { return work.await };
+    tokio::select! {
+        result = work => result,
+        () = guides.until_replaced(address, limits) => Err(replaced()),
+    }
+}
+
+fn replaced() -> RedisError {
+    (ErrorKind::Client, "the server has been replaced").into()
+}
+
+/// Doubts that the server is still the one that was named, unless dispelled.
+struct Doubt<'a>(Option<&'a Guides>);
+
+impl Doubt<'_> {
+    fn dispel(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some(guides) = self.0 {
+            guides.doubt();
         }
     }
 }

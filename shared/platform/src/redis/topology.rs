@@ -2,7 +2,7 @@
 
 use super::{
     access::{self, Access},
-    sentinel::Sentinels,
+    guides::{Guides, Question},
     server::Server,
     tls::RedisTls,
 };
@@ -149,7 +149,7 @@ fn sentinels(rest: &str, like: &ConnectionAddr) -> Option<Server> {
     let at_sentinels = Access::new(at_sentinels);
     let sentinels = each_host(hosts, SENTINEL_PORT)?;
     let sentinels = sentinels.iter().map(|(host, port)| at_sentinels.at(host, *port)).collect();
-    Some(Server::named(Sentinels::new(access, name, sentinels)))
+    Some(Server::named(Guides::new(access, Question::Primary(name), sentinels)))
 }
 
 fn entered_as(
@@ -181,6 +181,12 @@ impl Seeds {
     /// The servers that the URL names: any of them knows all others.
     pub fn servers(&self) -> Vec<Server> {
         self.nodes.iter().map(|(host, port)| self.server(host, *port)).collect()
+    }
+
+    /// The server that owns a slot, whichever that is at the time.
+    pub(super) fn owner(&self, slot: u16) -> Server {
+        let seeds = self.nodes.iter().map(|(host, port)| self.access.at(host, *port));
+        Server::named(Guides::new(self.access.clone(), Question::Owner(slot), seeds.collect()))
     }
 
     /// The server at an address that the cluster named, entered like the seeds.

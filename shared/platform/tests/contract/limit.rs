@@ -3,7 +3,7 @@
 use crate::{pause, redis as start_redis, soon};
 use platform::{
     limit::{Limiter, LimiterConfig, Rate},
-    redis::pool,
+    redis::State,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ fn patient() -> LimiterConfig {
 async fn on_both(test: impl AsyncFn(Limiter)) {
     test(Limiter::local(patient())).await;
     let (_server, config) = start_redis().await;
-    test(Limiter::redis(pool(&config).unwrap(), patient())).await;
+    test(Limiter::redis(State::new(&config).unwrap(), patient())).await;
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn what_costs_more_takes_more_and_what_is_left_is_told() {
 #[tokio::test]
 async fn two_processes_share_one_count_in_redis() {
     let (_server, config) = start_redis().await;
-    let limiter = || Limiter::redis(pool(&config).unwrap(), patient());
+    let limiter = || Limiter::redis(State::new(&config).unwrap(), patient());
     let (here, there) = (limiter(), limiter());
     let rate = Rate { per: Duration::from_secs(600), burst: 2 };
     assert_eq!(here.try_take("key", &rate).await, Ok(()));
@@ -93,7 +93,7 @@ async fn two_processes_share_one_count_in_redis() {
 #[tokio::test]
 async fn what_is_full_again_is_forgotten_by_redis() {
     let (_server, config) = start_redis().await;
-    let limiter = Limiter::redis(pool(&config).unwrap(), patient());
+    let limiter = Limiter::redis(State::new(&config).unwrap(), patient());
     let rate = Rate { per: Duration::from_millis(50), burst: 2 };
     limiter.try_take("key", &rate).await.unwrap();
     let mut commands = crate::commands(&config).await;
@@ -106,7 +106,7 @@ async fn what_is_full_again_is_forgotten_by_redis() {
 #[tokio::test]
 async fn without_redis_this_process_limits_alone_and_soon() {
     let (server, config) = start_redis().await;
-    let limiter = Limiter::redis(pool(&config).unwrap(), LimiterConfig::default());
+    let limiter = Limiter::redis(State::new(&config).unwrap(), LimiterConfig::default());
     let rate = Rate { per: Duration::from_secs(600), burst: 2 };
     limiter.try_take("key", &rate).await.unwrap();
     pause(&server).await;

@@ -12,11 +12,12 @@ mod listener;
 mod nodes;
 mod presence;
 mod proxy;
+mod sentinel;
 mod traffic;
 mod upstream;
 
 use platform::{
-    redis::{RedisConfig, pool},
+    redis::{RedisConfig, State, StateConnection},
     settings::Secret,
 };
 use std::{future::Future, time::Duration};
@@ -40,8 +41,8 @@ async fn redis() -> (cluster::Redis, RedisConfig) {
 }
 
 /// A connection for the test's own commands.
-async fn commands(config: &RedisConfig) -> deadpool_redis::Connection {
-    soon("a connection to Redis", pool(config).unwrap().get()).await.unwrap()
+async fn commands(config: &RedisConfig) -> StateConnection {
+    soon("a connection to Redis", State::new(config).unwrap().connection()).await.unwrap()
 }
 
 /// Stops the server in its tracks, its connections open, and waits until it stands.

@@ -4,7 +4,7 @@ use crate::{pause, redis as start_redis, soon};
 use bytes::Bytes;
 use platform::{
     presence::{GatewayReport, NodeKind, NodeReport, Presence, PresenceConfig, PresenceError},
-    redis::pool,
+    redis::State,
 };
 use protocol::{id::NodeId, time::Timestamp};
 use std::time::Duration;
@@ -28,7 +28,7 @@ fn report(kind: NodeKind, started_at: i64) -> NodeReport {
 async fn on_both(test: impl AsyncFn(Presence)) {
     test(Presence::local()).await;
     let (_server, config) = start_redis().await;
-    test(Presence::redis(pool(&config).unwrap(), PresenceConfig::default())).await;
+    test(Presence::redis(State::new(&config).unwrap(), PresenceConfig::default())).await;
 }
 
 #[tokio::test]
@@ -78,7 +78,7 @@ async fn a_node_that_reports_no_more_is_gone_after_the_lease() {
     let (_server, redis) = start_redis().await;
     let lease = Duration::from_millis(200);
     let config = PresenceConfig { lease, ..PresenceConfig::default() };
-    let presence = Presence::redis(pool(&redis).unwrap(), config);
+    let presence = Presence::redis(State::new(&redis).unwrap(), config);
     presence.report(&report(NodeKind::Api, 1)).await.unwrap();
     assert_eq!(presence.nodes().await.unwrap().len(), 1);
     soon("the lease ends", async {
@@ -92,7 +92,7 @@ async fn a_node_that_reports_no_more_is_gone_after_the_lease() {
 #[tokio::test]
 async fn who_cannot_be_asked_is_not_taken_for_nobody() {
     let (server, config) = start_redis().await;
-    let presence = Presence::redis(pool(&config).unwrap(), PresenceConfig::default());
+    let presence = Presence::redis(State::new(&config).unwrap(), PresenceConfig::default());
     presence.report(&report(NodeKind::Api, 1)).await.unwrap();
     pause(&server).await;
     assert!(matches!(presence.nodes().await, Err(PresenceError::Silent)));

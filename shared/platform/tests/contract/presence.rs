@@ -6,7 +6,7 @@ use platform::{
         Entered, Gone, Here, Lease, MAX_HANDED_OVER, MAX_ONLINE_PAGE, Presence, PresenceConfig,
         PresenceError,
     },
-    redis::{RedisConfig, pool},
+    redis::{RedisConfig, State},
 };
 use protocol::id::{ChatId, NodeId, UserId};
 use std::{collections::HashSet, time::Duration};
@@ -18,7 +18,10 @@ const CAT: UserId = UserId(300);
 
 fn in_redis(config: &RedisConfig, lease: Duration) -> Presence {
     // Small chunks, so that every list here needs several.
-    Presence::redis(pool(config).unwrap(), PresenceConfig { lease, chunk: 2, ..Default::default() })
+    Presence::redis(
+        State::new(config).unwrap(),
+        PresenceConfig { lease, chunk: 2, ..Default::default() },
+    )
 }
 
 async fn on_both(test: impl AsyncFn(Presence)) {

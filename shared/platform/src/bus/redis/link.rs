@@ -94,7 +94,7 @@ impl Link {
                 tracing::warn!(server = %self.address, error = %lost, "lost the subscription to Redis; connecting again");
                 complained = true;
             }
-            time::sleep(backoff.pause(rand::random())).await;
+            self.server.pause(&self.limits, backoff.pause(rand::random())).await;
         }
     }
 

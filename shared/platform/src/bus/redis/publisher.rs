@@ -188,7 +188,7 @@ async fn run(shared: Arc<Shared>) {
         if queue.is_closed() {
             return publishing.comes_up();
         }
-        time::sleep(backoff.pause(rand::random())).await;
+        server.pause(limits, backoff.pause(rand::random())).await;
     }
 }
 

@@ -27,10 +27,10 @@ impl RedisPresence {
         let lease = millis(self.0.config.lease);
         self.0
             .in_time(async {
-                let mut connection = self.0.pool.get().await?;
+                let mut connection = self.0.state.connection().await?;
                 redis::pipe()
-                    .pset_ex(format!("node:{name}"), json, lease)
-                    .sadd(NODES, &name)
+                    .pset_ex(self.node(&name), json, lease)
+                    .sadd(self.0.state.key(NODES), &name)
                     .exec_async(&mut connection)
                     .await?;
                 Ok(())
@@ -41,20 +41,20 @@ impl RedisPresence {
     pub(in crate::presence) async fn nodes(&self) -> Result<Vec<NodeReport>, PresenceError> {
         self.0
             .look_up(async {
-                let mut connection = self.0.pool.get().await?;
-                let mut names: Vec<String> = connection.smembers(NODES).await?;
+                let mut connection = self.0.state.connection().await?;
+                let mut names: Vec<String> = connection.smembers(self.0.state.key(NODES)).await?;
                 names.truncate(MAX_NODES);
                 if names.is_empty() {
                     return Ok(Vec::new());
                 }
-                let keys: Vec<String> = names.iter().map(|name| format!("node:{name}")).collect();
+                let keys: Vec<String> = names.iter().map(|name| self.node(name)).collect();
                 let reports: Vec<Option<Vec<u8>>> = connection.mget(&keys).await?;
                 let dead: Vec<&String> = (names.iter().zip(&reports))
                     .filter(|(_, report)| report.is_none())
                     .map(|(name, _)| name)
                     .collect();
                 if !dead.is_empty() {
-                    connection.srem::<_, _, ()>(NODES, dead).await?;
+                    connection.srem::<_, _, ()>(self.0.state.key(NODES), dead).await?;
                 }
                 // One that this version cannot read is of another one, whose apis can.
                 let read = |json: Vec<u8>| serde_json::from_slice(&json).ok();
@@ -70,8 +70,8 @@ impl RedisPresence {
     ) -> Result<(), PresenceError> {
         self.0
             .in_time(async {
-                let mut connection = self.0.pool.get().await?;
-                let key = format!("answers:{question}");
+                let mut connection = self.0.state.connection().await?;
+                let key = self.answers_key(question);
                 redis::pipe()
                     .atomic()
                     .rpush(&key, answer.as_ref())
@@ -89,12 +89,20 @@ impl RedisPresence {
     ) -> Result<Vec<Bytes>, PresenceError> {
         self.0
             .look_up(async {
-                let mut connection = self.0.pool.get().await?;
+                let mut connection = self.0.state.connection().await?;
                 let most = isize::try_from(MAX_NODES).unwrap_or(isize::MAX);
                 let answers: Vec<Vec<u8>> =
-                    connection.lrange(format!("answers:{question}"), 0, most - 1).await?;
+                    connection.lrange(self.answers_key(question), 0, most - 1).await?;
                 Ok(answers.into_iter().map(Bytes::from).collect())
             })
             .await
+    }
+
+    fn node(&self, name: &str) -> String {
+        self.0.state.key(&format!("node:{name}"))
+    }
+
+    fn answers_key(&self, question: Uuid) -> String {
+        self.0.state.key(&format!("answers:{question}"))
     }
 }

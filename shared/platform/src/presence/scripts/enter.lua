@@ -14,7 +14,7 @@ for i, user in ipairs(users) do
     local elsewhere, known = 0, chats(before[i])
     for _, node in ipairs(found[i] or {}) do
         if node ~= node_id then
-            local there = redis.call('HGET', 'presence:told:' .. node, user)
+            local there = redis.call('HGET', presence .. 'told:' .. node, user)
             local sockets = there and string.match(there, '^%d+') or 1
             elsewhere = elsewhere + sockets
             known = known .. ';' .. chats(there)
@@ -27,7 +27,7 @@ for i, user in ipairs(users) do
 end
 redis.call('HSET', told, unpack(kept))
 redis.call('PEXPIRE', told, owed)
-redis.call('SADD', 'presence:telling', node_id)
+redis.call('SADD', presence .. 'telling', node_id)
 redis.call('ZADD', mine, unpack(entries))
 redis.call('PEXPIRE', mine, lease)
 redis.call('SADD', nodes, node_id)

@@ -1,0 +1,126 @@
+//! Sentinels: whatever happens to the primary, the bus and the state are at the one that the sentinels name next, and
+//! nothing stays at the one before.
+
+use crate::{LONG, listener::Listener, pause, soon};
+use bytes::Bytes;
+use cluster::{Redis, RedisSentinels};
+use platform::{
+    bus::{Bus, BusEvent},
+    lifecycle::Lifecycle,
+    limit::{Limiter, LimiterConfig, Rate},
+    presence::{Here, Presence, PresenceConfig},
+    redis::{RedisConfig, State},
+    settings::Secret,
+};
+use protocol::{
+    id::{ChatId, NodeId, UserId},
+    relay::Channel,
+};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+const CHAT: Channel = Channel::Chat(ChatId(1));
+
+/// From the moment at which the sentinels name the new primary.
+const LIVE_AGAIN: Duration = Duration::from_secs(2);
+
+async fn start() -> (RedisSentinels, RedisConfig) {
+    let servers = RedisSentinels::start().await.unwrap();
+    let config = RedisConfig::new(&Secret::new(servers.url())).unwrap();
+    (servers, config)
+}
+
+fn bus(config: &RedisConfig) -> Bus {
+    Bus::redis(config.clone(), NodeId::random(), &Lifecycle::new())
+}
+
+/// Sends one command to a server or sentinel, and returns its answer.
+async fn ask<T: redis::FromRedisValue>(port: u16, command: &[&str]) -> redis::RedisResult<T> {
+    let client = redis::Client::open(("127.0.0.1", port))?;
+    let mut connection = client.get_multiplexed_async_connection().await?;
+    redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await
+}
+
+/// Waits until most sentinels name this server, and returns when that was.
+async fn named(servers: &RedisSentinels, primary: &Redis) -> Instant {
+    let port = primary.port().to_string();
+    soon("the sentinels name the new primary", async {
+        loop {
+            let mut votes = 0;
+            for sentinel in servers.sentinels() {
+                let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", RedisSentinels::NAME];
+                let named: redis::RedisResult<(String, String)> =
+                    ask(sentinel.port(), &question).await;
+                votes += u32::from(named.is_ok_and(|(_, named)| named == port));
+            }
+            if votes >= 2 {
+                return Instant::now();
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
+/// Lets something happen to the primary while one node publishes and another one listens.
+async fn fails_over(happen: impl AsyncFnOnce(&RedisSentinels)) -> (RedisSentinels, RedisConfig) {
+    let (servers, config) = start().await;
+    let (publisher, hearer) = (bus(&config), bus(&config));
+    let mut listener = Listener::start(&hearer).await;
+    listener.add(&[CHAT]).await;
+    listener.delivery(&publisher, CHAT).await;
+    let lifecycle = Lifecycle::new();
+    let start = Instant::now();
+    lifecycle.spawn_background({
+        let publisher = publisher.clone();
+        async move {
+            loop {
+                let at = start.elapsed().as_millis().to_string();
+                publisher.publish(CHAT, Bytes::from(at));
+                sleep(Duration::from_millis(10)).await;
+            }
+        }
+    });
+    happen(&servers).await;
+    let named = named(&servers, &servers.servers()[1]).await;
+    let heard = soon("a message from after the failover", async {
+        loop {
+            if let BusEvent::Message { payload, .. } = listener.event().await
+                && let Ok(at) = String::from_utf8_lossy(&payload).parse()
+                && start + Duration::from_millis(at) > named
+            {
+                return Instant::now();
+            }
+        }
+    })
+    .await;
+    let took = heard - named;
+    println!("live again {took:?} after the sentinels named the new primary");
+    assert!(took < LIVE_AGAIN, "{took:?}");
+    (servers, config)
+}
+
+#[tokio::test]
+async fn a_planned_failover_is_followed() {
+    fails_over(async |servers| {
+        let port = servers.sentinels()[0].port();
+        let () = ask(port, &["SENTINEL", "FAILOVER", RedisSentinels::NAME]).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_killed_primary_is_replaced() {
+    fails_over(async |servers| servers.servers()[0].kill().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_frozen_primary_is_left() {
+    let (servers, config) = fails_over(async |servers| pause(&servers.servers()[0]).await).await;
+    // What is connected for the first time does not even try it.
+    let late = bus(&config);
+    let begun = Instant::now();
+    Listener::start(&late).await;
+    assert!(begun.elapsed() < LIVE_AGAIN, "{:?}", begun.elapsed());
+    servers.servers()[0].process().resume();
+}
