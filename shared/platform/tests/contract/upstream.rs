@@ -42,8 +42,7 @@ async fn a_slot_that_moves_away_answers_a_question_that_was_not_asked() {
     let list = loop {
         let key = lists.next().unwrap();
         let mut slot = redis::cmd("CLUSTER");
-        let slot: u16 =
-            slot.arg("KEYSLOT").arg(&key).query_async(&mut connection).await.unwrap();
+        let slot: u16 = slot.arg("KEYSLOT").arg(&key).query_async(&mut connection).await.unwrap();
         if slot != SLOT && cluster.owner(slot).await.unwrap() == from {
             break key;
         }
