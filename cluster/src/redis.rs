@@ -2,7 +2,7 @@
 
 use crate::{Process, Program, installed, installed::shipped, port::free_port, scratch::Scratch};
 use anyhow::{Result, bail};
-use std::{path::Path, time::Duration};
+use std::{fs, path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -37,8 +37,11 @@ impl Redis {
         let port = free_port();
         let scratch = Scratch::new("redis")?;
         let logs = logs.unwrap_or(scratch.path());
+        // A copy, because sentinels make servers write into their configuration.
+        let configuration = scratch.path().join("redis.conf");
+        fs::copy(shipped("redis/redis.conf"), &configuration)?;
         let program = Program::new("redis", installed::find("redis-server")?, logs)
-            .args([shipped("redis/redis.conf").as_os_str()])
+            .args([configuration.as_os_str()])
             .args(["--dir".as_ref(), scratch.path().as_os_str()])
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(settings)

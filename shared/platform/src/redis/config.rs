@@ -12,6 +12,8 @@ use std::time::Duration;
 pub struct RedisConfig {
     /// The servers.
     pub topology: Topology,
+    /// Servers to which the bus publishes as well, while its channels move between them and those above.
+    pub also: Option<Topology>,
     /// May be changed before the configuration is used.
     pub limits: RedisLimits,
 }
@@ -96,6 +98,7 @@ impl RedisConfig {
 
     /// Likewise, with these certificates.
     pub fn with_tls(url: &Secret, tls: &RedisTls) -> Result<Self, InvalidRedisUrl> {
-        Ok(Self { topology: Topology::new(url, tls)?, limits: RedisLimits::default() })
+        let topology = Topology::new(url, tls)?;
+        Ok(Self { topology, also: None, limits: RedisLimits::default() })
     }
 }

@@ -7,6 +7,7 @@ mod bus_cluster;
 mod bus_redis;
 mod bus_several;
 mod churn;
+mod figures;
 mod limit;
 mod listener;
 mod nodes;

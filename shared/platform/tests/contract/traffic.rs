@@ -24,7 +24,7 @@ pub fn channel(name: &str) -> Option<Channel> {
 
 /// A subscriber of some chats, everything that it heard, and a publisher by hand.
 pub struct Traffic {
-    pub subscriber: Subscriber,
+    pub subscriber: Arc<Subscriber>,
     pub channels: Vec<Channel>,
     heard: Arc<Mutex<Vec<(Instant, BusEvent)>>>,
     ports: Vec<u16>,
@@ -55,7 +55,7 @@ impl Traffic {
         let (command, list) =
             if sharded { ("SPUBLISH", "SHARDCHANNELS") } else { ("PUBLISH", "CHANNELS") };
         let mut traffic = Self {
-            subscriber,
+            subscriber: Arc::new(subscriber),
             channels,
             heard,
             ports,

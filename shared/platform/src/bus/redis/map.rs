@@ -23,8 +23,8 @@ const EVERY: Duration = Duration::from_secs(15);
 /// doubts each time.
 const RESTLESS: Duration = Duration::from_secs(10);
 
-/// The pauses meanwhile, from the first to the longest. A thousand nodes then ask 1,000 to 2,000 times a second, which
-/// three servers answer easily.
+/// The pauses meanwhile, from the first to the longest. A thousand nodes then ask each of three servers 1,000 to 2,000
+/// times a second, which it answers easily.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// Servers that are asked at once, because some may be away. The first answer counts.

@@ -23,11 +23,12 @@ use self::{
     names::Naming,
     placed::Routes,
     placement::{Address, Placement},
+    publisher::Publishing,
 };
 use super::{BusEvent, metric};
 use crate::{
     lifecycle::Lifecycle,
-    redis::{RedisConfig, Server, Topology},
+    redis::{RedisConfig, RedisLimits, Server, Topology},
 };
 use bytes::Bytes;
 use protocol::{id::NodeId, relay::Channel};
@@ -42,7 +43,9 @@ struct RedisParts {
     node: NodeId,
     lifecycle: Lifecycle,
     routes: Arc<Routes>,
-    /// Ends the task that asks a cluster.
+    /// Where everything is published, too.
+    also: Option<Arc<Routes>>,
+    /// Ends the tasks that ask clusters.
     _ended: DropGuard,
 }
 
@@ -50,36 +53,19 @@ impl RedisBus {
     pub(super) fn new(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Self {
         // Said from the start: a process that subscribes to nothing, an api, has none.
         metric::add_subscriptions(0);
-        let RedisConfig { topology, limits } = config;
-        let naming = match topology {
-            Topology::Cluster(_) => Naming::Tagged,
-            Topology::One(_) | Topology::Several(_) => Naming::Plain,
-        };
-        let routes = Arc::new(Routes::new(naming, limits, lifecycle));
-        let ended = CancellationToken::new();
-        match topology {
-            Topology::One(server) => {
-                let address = address(&server);
-                routes.place(Placement::one(&address), vec![(address, server)]);
-            }
-            Topology::Several(servers) => {
-                let addresses: Vec<Address> = servers.iter().map(address).collect();
-                let placement = Placement::several(&addresses);
-                routes.place(placement, addresses.into_iter().zip(servers).collect());
-            }
-            Topology::Cluster(seeds) => {
-                let keeping = map::keep(Arc::clone(&routes), seeds);
-                let keeping = ended.clone().run_until_cancelled_owned(keeping);
-                lifecycle.spawn_background(async move {
-                    keeping.await;
-                });
-            }
-        }
+        let RedisConfig { topology, also, limits } = config;
+        let (ended, publishing) = (CancellationToken::new(), Arc::default());
+        let open = |topology| open(topology, limits, &publishing, &ended, lifecycle);
+        let (routes, also) = (open(topology), also.map(open));
         let lifecycle = lifecycle.clone();
-        Self(Arc::new(RedisParts { node, lifecycle, routes, _ended: ended.drop_guard() }))
+        Self(Arc::new(RedisParts { node, lifecycle, routes, also, _ended: ended.drop_guard() }))
     }
 
     pub(super) fn publish(&self, channel: Channel, payload: Bytes) {
+        if let Some(also) = self.0.also.as_ref().filter(|also| !also.meet(&self.0.routes, channel))
+        {
+            also.publish(channel, payload.clone());
+        }
         self.0.routes.publish(channel, payload);
     }
 
@@ -89,6 +75,40 @@ impl RedisBus {
     ) -> RedisSubscriber {
         RedisSubscriber::spawn(self, Arc::new(on_event))
     }
+}
+
+/// Finds the servers of a topology, at once or with the help of a task.
+fn open(
+    topology: Topology,
+    limits: RedisLimits,
+    publishing: &Arc<Publishing>,
+    ended: &CancellationToken,
+    lifecycle: &Lifecycle,
+) -> Arc<Routes> {
+    let naming = match topology {
+        Topology::Cluster(_) => Naming::Tagged,
+        Topology::One(_) | Topology::Several(_) => Naming::Plain,
+    };
+    let routes = Arc::new(Routes::new(naming, limits, publishing, lifecycle));
+    match topology {
+        Topology::One(server) => {
+            let address = address(&server);
+            routes.place(Placement::one(&address), vec![(address, server)]);
+        }
+        Topology::Several(servers) => {
+            let addresses: Vec<Address> = servers.iter().map(address).collect();
+            let placement = Placement::several(&addresses);
+            routes.place(placement, addresses.into_iter().zip(servers).collect());
+        }
+        Topology::Cluster(seeds) => {
+            let keeping = map::keep(Arc::clone(&routes), seeds);
+            let keeping = ended.clone().run_until_cancelled_owned(keeping);
+            lifecycle.spawn_background(async move {
+                keeping.await;
+            });
+        }
+    }
+    routes
 }
 
 fn address(server: &Server) -> Address {

@@ -38,14 +38,19 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    pub(super) fn new(naming: Naming, limits: RedisLimits, lifecycle: &Lifecycle) -> Self {
+    pub(super) fn new(
+        naming: Naming,
+        limits: RedisLimits,
+        publishing: &Arc<Publishing>,
+        lifecycle: &Lifecycle,
+    ) -> Self {
         let nowhere = Placed { placement: Placement::nowhere(), servers: HashMap::new() };
         Self {
             naming,
             limits,
             placed: watch::Sender::new(Arc::new(nowhere)),
             doubts: Arc::default(),
-            publishing: Arc::default(),
+            publishing: Arc::clone(publishing),
             lifecycle: lifecycle.clone(),
         }
     }
@@ -99,6 +104,14 @@ impl Routes {
                 false
             }
         }
+    }
+
+    /// Whether a channel is the same server's here and there, by the same name.
+    pub(super) fn meet(&self, other: &Self, channel: Channel) -> bool {
+        let (here, there) = (self.placed.borrow(), other.placed.borrow());
+        let partition = channel.partition();
+        self.naming == other.naming
+            && here.placement.server(partition) == there.placement.server(partition)
     }
 
     /// How often messages to a partition's server were lost: as long as it stays the same, nothing queued was.
