@@ -76,7 +76,7 @@ async fn serve(
     lifecycle.stop_on_signals(delay, finish)?;
     let metrics = start_metrics(api::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let db = commands::open(&settings).await?;
-    let state = State::new(&redis)?;
+    let state = State::new(&redis.state)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "api", node).map_err(anyhow::Error::msg)?;
     let starting = async {
@@ -92,7 +92,7 @@ async fn serve(
             db: db.clone(),
             presence: Presence::redis(state.clone(), Default::default()),
             limiter: Limiter::redis(state, Default::default()),
-            bus: Bus::redis(redis, node, &lifecycle),
+            bus: Bus::redis(redis.bus, node, &lifecycle),
             tokens,
         };
         let api = api::start(parts, config, &lifecycle).await.map_err(commands::told)?;

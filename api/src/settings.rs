@@ -23,7 +23,7 @@ use crate::{
 use clap::{Parser, value_parser};
 use platform::{
     lifecycle::MAX_STOPPING_SECONDS,
-    redis::RedisConfig,
+    redis::{RedisArgs, RedisConfigs},
     settings::{CommaSeparated, ListenAddr, Origin, Secret, TrustedNetwork, shared_secrets},
     telemetry::{LogArgs, trace::TraceArgs},
 };
@@ -68,9 +68,9 @@ pub struct Settings {
     /// off if `api migrate` runs first with rights that the serving process must not have
     #[arg(long, env = "MIGRATE", default_value_t = true, action = clap::ArgAction::Set, global = true)]
     pub migrate: bool,
-    /// The Redis server that relays to the gateways: `redis://[:password@]host:port[/db]`
-    #[arg(long, env = "REDIS_URL", hide_env_values = true, global = true)]
-    pub redis_url: Option<Secret>,
+    /// Where Redis is.
+    #[command(flatten)]
+    pub redis: RedisArgs,
     /// The secret that gateways present, at least 16 characters. To rotate it, give both the old
     /// and the new secret, separated by a comma
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true, global = true)]
@@ -135,7 +135,7 @@ pub struct CheckedApi {
     /// The numbers of the services.
     pub config: Config,
     /// Where Redis is.
-    pub redis: RedisConfig,
+    pub redis: RedisConfigs,
     /// The keys of access tokens.
     pub tokens: Tokens,
 }
@@ -147,11 +147,7 @@ impl Settings {
         if self.database_url.is_none() {
             return Err(ConnectError::Missing.to_string());
         }
-        let redis_url = self.redis_url.as_ref();
-        let redis_url = redis_url.ok_or_else(|| {
-            missing("REDIS_URL", "the Redis server that relays to the gateways, redis://host:port")
-        })?;
-        let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
+        let redis = self.redis.check()?;
         let internal_token = self.internal_token.as_ref().ok_or_else(|| {
             missing("INTERNAL_TOKEN", "the secret that gateways present, at least 16 characters")
         })?;

@@ -57,13 +57,13 @@ async fn run(settings: Settings, checked: Checked, logs: Logs) -> anyhow::Result
     let metrics = start_metrics(gateway::METRICS, &lifecycle).map_err(anyhow::Error::msg)?;
     let node = NodeId::random();
     let traces = trace::start(&settings.trace, "gateway", node).map_err(anyhow::Error::msg)?;
-    let state = State::new(&redis)?;
+    let state = State::new(&redis.state)?;
     let deps = Deps {
         node,
         backend: Arc::new(StreamBackend::new(backend, &lifecycle)),
         presence: Presence::redis(state.clone(), Default::default()),
         limiter: Limiter::redis(state, Default::default()),
-        bus: Bus::redis(redis, node, &lifecycle),
+        bus: Bus::redis(redis.bus, node, &lifecycle),
         lifecycle: lifecycle.clone(),
     };
     let public = bind(settings.listen.0)?;

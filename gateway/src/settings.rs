@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand, value_parser};
 use platform::{
     lifecycle::MAX_STOPPING_SECONDS,
     limit::Rate,
-    redis::RedisConfig,
+    redis::{RedisArgs, RedisConfigs},
     serve::ServeConfig,
     settings::{
         CommaSeparated, ListenAddr, Origin, Secret, ServerUrl, TrustedNetwork, shared_secrets,
@@ -39,9 +39,9 @@ pub struct Settings {
     /// commas, the gateway uses the first
     #[arg(long, env = "INTERNAL_TOKEN", hide_env_values = true)]
     pub internal_token: Option<Secret>,
-    /// The Redis server that relays between nodes, such as `redis://:password@host:6379/0`
-    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
-    pub redis_url: Option<Secret>,
+    /// Where Redis is.
+    #[command(flatten)]
+    pub redis: RedisArgs,
     /// Allow people without an account to enter the lobby through /ws. Must match the apis' setting
     #[arg(long, env = "GUESTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub guests: bool,
@@ -130,7 +130,7 @@ pub struct Checked {
     /// The apis, which are not called yet.
     pub backend: HttpBackend,
     /// Where Redis is. Nothing has connected yet.
-    pub redis: RedisConfig,
+    pub redis: RedisConfigs,
 }
 
 impl Settings {
@@ -142,10 +142,7 @@ impl Settings {
             .ok_or("INTERNAL_TOKEN is missing. Set it to the secret shared with the apis")?;
         let shown = &shared_secrets("INTERNAL_TOKEN", internal_token)?[0];
         let backend = HttpBackend::new(self.api_url.iter().flatten(), shown)?;
-        let redis_url = self.redis_url.as_ref().ok_or(
-            "REDIS_URL is missing. Set it to the Redis server that relays between nodes: redis://host:port",
-        )?;
-        let redis = RedisConfig::new(redis_url).map_err(|error| format!("REDIS_URL: {error}"))?;
+        let redis = self.redis.check()?;
         let mut config = self.client.check()?;
         config.guests.enabled = self.guests;
         self.trace.check()?;

@@ -24,7 +24,9 @@ impl Access {
             .set_keepalive(keepalive)
             .set_user_timeout(Duration::from_secs(10));
         // Push messages, which subscriptions next to ordinary commands need, came with RESP3.
-        let login = like.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        // What the library is called would be one more command to allow.
+        let login = like.redis_settings().clone();
+        let login = login.set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
         Self(like.set_redis_settings(login).set_tcp_settings(tcp))
     }
 

@@ -2,6 +2,7 @@
 //! presence and limits stand on it. What they say to Redis is not known here.
 
 mod access;
+mod args;
 mod config;
 mod found;
 mod guides;
@@ -11,6 +12,7 @@ mod tls;
 mod topology;
 
 pub use self::{
+    args::{RedisArgs, RedisConfigs},
     config::{RedisConfig, RedisLimits},
     server::{Connected, Server, Watch},
     state::{State, StateConnection},

@@ -2,6 +2,7 @@
 //! over private Redis servers, and what only Redis can get wrong.
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail like the test")]
 
+mod acl;
 mod bus;
 mod bus_cluster;
 mod bus_redis;
@@ -14,6 +15,8 @@ mod nodes;
 mod presence;
 mod proxy;
 mod sentinel;
+mod state;
+mod tls;
 mod traffic;
 mod upstream;
 

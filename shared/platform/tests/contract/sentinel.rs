@@ -1,19 +1,17 @@
 //! Sentinels: whatever happens to the primary, the bus and the state are at the one that the sentinels name next, and
 //! nothing stays at the one before.
 
-use crate::{LONG, listener::Listener, pause, soon};
+use crate::{listener::Listener, pause, soon, state::used};
 use bytes::Bytes;
 use cluster::{Redis, RedisSentinels};
 use platform::{
     bus::{Bus, BusEvent},
     lifecycle::Lifecycle,
-    limit::{Limiter, LimiterConfig, Rate},
-    presence::{Here, Presence, PresenceConfig},
-    redis::{RedisConfig, State},
+    redis::{RedisConfig, State, Topology},
     settings::Secret,
 };
 use protocol::{
-    id::{ChatId, NodeId, UserId},
+    id::{ChatId, NodeId},
     relay::Channel,
 };
 use std::time::{Duration, Instant};
@@ -69,6 +67,8 @@ async fn fails_over(happen: impl AsyncFnOnce(&RedisSentinels)) -> (RedisSentinel
     let mut listener = Listener::start(&hearer).await;
     listener.add(&[CHAT]).await;
     listener.delivery(&publisher, CHAT).await;
+    let state = State::new(&config).unwrap();
+    used(&state, 8).await.unwrap();
     let lifecycle = Lifecycle::new();
     let start = Instant::now();
     lifecycle.spawn_background({
@@ -97,6 +97,12 @@ async fn fails_over(happen: impl AsyncFnOnce(&RedisSentinels)) -> (RedisSentinel
     let took = heard - named;
     println!("live again {took:?} after the sentinels named the new primary");
     assert!(took < LIVE_AGAIN, "{took:?}");
+    // Presence asks again every few seconds; limits, which the least patience has, once a second.
+    soon("the state is at the new primary", async { while used(&state, 8).await.is_err() {} })
+        .await;
+    let took = named.elapsed();
+    println!("the state is used again {took:?} after that");
+    assert!(took < LIVE_AGAIN, "{took:?}");
     (servers, config)
 }
 
@@ -117,10 +123,29 @@ async fn a_killed_primary_is_replaced() {
 #[tokio::test]
 async fn a_frozen_primary_is_left() {
     let (servers, config) = fails_over(async |servers| pause(&servers.servers()[0]).await).await;
-    // What is connected for the first time does not even try it.
+    // What is connected for the first time does not even try it, nor wait for a sentinel that is frozen, too.
+    servers.sentinels()[0].process().pause();
     let late = bus(&config);
     let begun = Instant::now();
     Listener::start(&late).await;
     assert!(begun.elapsed() < LIVE_AGAIN, "{:?}", begun.elapsed());
-    servers.servers()[0].process().resume();
+    for process in [servers.servers()[0].process(), servers.sentinels()[0].process()] {
+        process.resume();
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_the_sentinels_do_not_know_is_told() {
+    let servers = RedisSentinels::start().await.unwrap();
+    let port = servers.sentinels()[0].port();
+    for (url, words) in [
+        (format!("redis+sentinel://127.0.0.1:{port}/other"), "No such master"),
+        (format!("redis://127.0.0.1:{port}"), "is a sentinel"),
+    ] {
+        let config = RedisConfig::new(&Secret::new(&url)).unwrap();
+        let Topology::One(server) = &config.topology else { panic!("one server") };
+        let on_push = |_: redis::PushInfo| Ok::<(), ()>(());
+        let refused = server.connect(&config.limits, LIVE_AGAIN, on_push).await.err().unwrap();
+        assert!(refused.to_string().contains(words), "{url}: {refused}");
+    }
 }
