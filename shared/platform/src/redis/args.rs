@@ -18,6 +18,10 @@ pub struct RedisArgs {
     /// of several servers the first]
     #[arg(long, env = "REDIS_STATE_URL", hide_env_values = true, global = true)]
     pub redis_state_url: Option<Secret>,
+    /// Redis servers to which everything is published as well, in any of these forms, while nodes move
+    /// from them to those of REDIS_URL or the other way round, one after the other
+    #[arg(long, env = "REDIS_ALSO_URL", hide_env_values = true, global = true)]
+    pub redis_also_url: Option<Secret>,
     /// The certificates of the authorities that sign the certificates of Redis servers, as PEM
     /// [default: the authorities that browsers trust]
     #[arg(long, env = "REDIS_CA", hide_env_values = true, global = true)]
@@ -56,11 +60,14 @@ impl RedisArgs {
                 error => format!("{name}: {error}"),
             })
         };
-        let bus = read("REDIS_URL", url)?;
+        let mut bus = read("REDIS_URL", url)?;
         let state = match &self.redis_state_url {
             Some(url) => read("REDIS_STATE_URL", url)?,
             None => bus.clone(),
         };
+        if let Some(url) = &self.redis_also_url {
+            bus.also = Some(read("REDIS_ALSO_URL", url)?.topology);
+        }
         Ok(RedisConfigs { bus, state })
     }
 }
