@@ -38,7 +38,8 @@ pub enum BusEvent {
         payload: Bytes,
     },
     /// Channels of these partitions are heard, for the first time or again. Messages before this may have been lost,
-    /// so the subscriber must check all state that it keeps by them. From now on none is lost without another `Down`.
+    /// so the subscriber must check all state that it keeps by them. From now on none that its publisher could send is
+    /// lost without another `Down`.
     Up(Partitions),
     /// Channels of these partitions are not heard. Every `Down` of a partition follows an `Up` of it, and another
     /// `Up` follows it at some time.

@@ -107,9 +107,10 @@ impl Traffic {
             })
             .await;
             ending.cancel();
+            (since, Instant::now())
         };
         let publishing = self.publish_until(&stop, &mut taken);
-        tokio::join!(publishing, watching);
+        let ((), (since, heard_all)) = tokio::join!(publishing, watching);
         let last: HashMap<Channel, u64> =
             taken.messages.iter().map(|(channel, number, _)| (*channel, *number)).collect();
         soon("the last messages", async {
@@ -118,7 +119,9 @@ impl Traffic {
             }
         })
         .await;
-        self.verdict(&taken)
+        // The servers take everything again once the disturbance is over and nothing is refused any more.
+        let live = taken.again.values().copied().map(Option::unwrap).max().unwrap().max(since);
+        self.verdict(&taken, heard_all.saturating_duration_since(live))
     }
 
     async fn publish_until(&mut self, stop: &CancellationToken, taken: &mut Taken) {
@@ -195,7 +198,7 @@ impl Traffic {
     }
 
     /// Everything that a server took was heard, or an `Up` of its partition came after it.
-    fn verdict(&self, taken: &Taken) -> Outcome {
+    fn verdict(&self, taken: &Taken, deaf: Duration) -> Outcome {
         let heard = self.heard.lock();
         let mut messages = HashMap::new();
         let mut down = Partitions::default();
@@ -224,13 +227,6 @@ impl Traffic {
                 );
             }
         }
-        // From when the last of the channels was taken again to when the last of them was heard again.
-        let live = taken.again.values().copied().map(Option::unwrap).max().unwrap();
-        let after = self.channels.iter().map(|channel| {
-            let first = messages.iter().filter(|((one, _), at)| one == channel && **at >= live);
-            *first.map(|(_, at)| at).min().unwrap()
-        });
-        let deaf = after.max().unwrap() - live;
         let outcome = Outcome { down, lost, refused: taken.refused, deaf };
         eprintln!("{outcome:?} of {}", taken.messages.len());
         assert!(outcome.deaf < SOON, "{outcome:?}");

@@ -37,7 +37,7 @@ type Owners = Vec<(RangeInclusive<u16>, (String, u16))>;
 pub(super) async fn keep(routes: Arc<Routes>, seeds: Seeds) {
     let mut map = Map { seeds, turn: 0 };
     let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
-    let mut restless_until = Instant::now() + RESTLESS;
+    let mut restless_until = Instant::now();
     let mut complained = false;
     loop {
         match map.read(&routes).await {
