@@ -17,6 +17,33 @@ use std::collections::BTreeSet;
 
 both!(ids_carry_buckets, ids_never_come_again);
 
+/// What docs/sharding.md looks for private chats with that lie elsewhere than their pair's bucket says.
+fn strays() -> &'static str {
+    let (_, after) = include_str!("../../../docs/sharding.md").split_once("```sql").unwrap();
+    after.split_once(";\n```").unwrap().0
+}
+
+#[tokio::test]
+async fn sql_knows_the_bucket_of_a_pair() {
+    let t = T::postgres().await;
+    let [ann, bob, cid, dan] = t.users(["ann", "bob", "cid", "dan"]).await;
+    // Larger ids, whose sums do not fit into 24 bits.
+    t.sql(format!("UPDATE users SET id = id + 3000000000 WHERE id = {dan}")).await;
+    let dan = UserId(dan.0 + 3_000_000_000);
+    for (one, other) in [(ann, bob), (cid, bob), (dan, ann), (cid, dan)] {
+        t.try_create(one, ChatType::Private, &[other]).await.unwrap();
+    }
+    let count = format!("SELECT count(*) FROM ({}) strays", strays());
+    assert_eq!(t.number(count.clone()).await, 0);
+    let stray = (Bucket::of_pair(ann, cid).number() + 1) % Bucket::COUNT;
+    t.sql(format!(
+        "INSERT INTO chats (id, chat_type, name, pair_key, created_at, changed_at)
+         VALUES ({stray} + 999 * 4096, 'private', '', '{ann}:{cid}', 0, 0)"
+    ))
+    .await;
+    assert_eq!(t.number(count).await, 1);
+}
+
 /// What JavaScript and others keep of a number.
 const MAX_SAFE: i64 = (1 << 53) - 1;
 

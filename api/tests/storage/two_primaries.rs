@@ -32,12 +32,12 @@ const SERVERS: usize = 2;
 /// A patient test's patience.
 const LONG: Duration = Duration::from_secs(60);
 
-struct Servers {
+struct TwoServers {
     servers: [Postgres; SERVERS],
     apis: [T; SERVERS],
 }
 
-impl Servers {
+impl TwoServers {
     async fn start() -> Self {
         let (home, other) = tokio::join!(async { Postgres::start().await.unwrap() }, async {
             Postgres::start().await.unwrap()
@@ -95,12 +95,12 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
 
 /// What a lane has been told is stored.
 #[derive(Default)]
-struct Lane {
+struct PostingLane {
     acknowledged: AtomicUsize,
     stop: AtomicBool,
 }
 
-impl Lane {
+impl PostingLane {
     /// Posts to these chats, all of one server, batch after batch, each until it is acknowledged: by chat and key, the
     /// message's number. How many calls failed.
     async fn run(
@@ -146,7 +146,7 @@ impl Lane {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn chats_live_on_two_servers_and_one_is_killed_under_load() {
-    let all = Servers::start().await;
+    let all = TwoServers::start().await;
     let [ann, bob, cid, dan] = all.users(["ann", "bob", "cid", "dan"]).await;
     let mut chats: [Vec<ChatId>; SERVERS] = Default::default();
     for (server, t) in all.apis.iter().enumerate() {
@@ -166,7 +166,7 @@ async fn chats_live_on_two_servers_and_one_is_killed_under_load() {
         assert!(chats.iter().all(|chat| Bucket::of(*chat).group(SERVERS) == server));
     }
 
-    let lanes = [Lane::default(), Lane::default()];
+    let lanes = [PostingLane::default(), PostingLane::default()];
     let traffic = async {
         lanes[0].until_more(50).await;
         lanes[1].until_more(50).await;

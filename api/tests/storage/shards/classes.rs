@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// Something that can be equal to something else.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Node {
+pub enum Term {
     Column(usize, String),
     /// A parameter or a number.
     Value(String),
@@ -15,13 +15,13 @@ pub enum Node {
 /// The classes.
 #[derive(Default)]
 pub struct Classes {
-    numbers: HashMap<Node, usize>,
+    numbers: HashMap<Term, usize>,
     parents: Vec<usize>,
 }
 
 impl Classes {
     /// The node's class, until two are joined.
-    pub fn of(&mut self, node: &Node) -> usize {
+    pub fn of(&mut self, node: &Term) -> usize {
         let mut at = match self.numbers.get(node) {
             Some(at) => *at,
             None => {
@@ -38,14 +38,14 @@ impl Classes {
     }
 
     /// Says that these are equal.
-    pub fn join(&mut self, one: &Node, other: &Node) {
+    pub fn join(&mut self, one: &Term, other: &Term) {
         let (one, other) = (self.of(one), self.of(other));
         self.parents[one] = other;
     }
 
     /// All that is in a class.
-    pub fn members(&mut self, class: usize) -> Vec<Node> {
-        let nodes: Vec<Node> = self.numbers.keys().cloned().collect();
+    pub fn members(&mut self, class: usize) -> Vec<Term> {
+        let nodes: Vec<Term> = self.numbers.keys().cloned().collect();
         nodes.into_iter().filter(|node| self.of(node) == class).collect()
     }
 }

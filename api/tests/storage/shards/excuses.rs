@@ -3,10 +3,10 @@
 
 use super::{
     Excuse,
-    Fault::{self, *},
+    ShardFault::{self, *},
 };
 
-const fn excuse(fault: Fault, of: &'static str, then: &'static str) -> Excuse {
+const fn excuse(fault: ShardFault, of: &'static str, then: &'static str) -> Excuse {
     Excuse { fault, of, then }
 }
 

@@ -30,7 +30,7 @@ impl LogMark {
     pub fn committed(&self) -> Vec<Vec<Executed>> {
         let mut file = File::open(&self.file).unwrap();
         file.seek(SeekFrom::Start(self.offset)).unwrap();
-        let mut sessions: HashMap<String, Session> = HashMap::new();
+        let mut sessions: HashMap<String, LoggedSession> = HashMap::new();
         let mut committed = Vec::new();
         for entry in entries(BufReader::new(file)) {
             let Some((session, database, kind, text)) = parts(&entry) else { continue };
@@ -58,11 +58,11 @@ impl LogMark {
 }
 
 #[derive(Default)]
-struct Session {
+struct LoggedSession {
     open: Option<Vec<Executed>>,
 }
 
-impl Session {
+impl LoggedSession {
     fn on_simple(&mut self, text: &str, committed: &mut Vec<Vec<Executed>>) {
         if text.starts_with("BEGIN") {
             self.open = Some(Vec::new());

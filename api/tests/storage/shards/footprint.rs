@@ -1,7 +1,7 @@
 //! Which tables a statement touches, and whether it names the chats whose rows it touches: what decides whether it
 //! can be carried out where these chats are. Whether it may is for [`super`] to say.
 
-use super::reader::Reader;
+use super::reader::StatementReader;
 use sqlparser::{ast::Visit as _, dialect::PostgreSqlDialect, parser::Parser};
 use std::collections::BTreeSet;
 
@@ -78,7 +78,7 @@ pub fn footprint(sql: &str) -> Result<Footprint, String> {
     let sql = sql.replace("FOR NO KEY UPDATE", "FOR UPDATE").replace("FOR KEY SHARE", "FOR SHARE");
     let statements = Parser::parse_sql(&PostgreSqlDialect {}, &sql)
         .map_err(|error| format!("cannot be read: {error}"))?;
-    let mut reader = Reader::default();
+    let mut reader = StatementReader::default();
     for statement in &statements {
         let _ = statement.visit(&mut reader);
     }

@@ -14,8 +14,8 @@ async fn a_chats_keys_begin_with_the_chat() {
     let tables =
         "/* of a test */ SELECT tablename::TEXT FROM pg_tables WHERE schemaname = current_schema()";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
-    for table in tables {
-        let kinds = [chat_key(&table).is_some(), is_of_people(&table), is_everywhere(&table)];
+    for table in &tables {
+        let kinds = [chat_key(table).is_some(), is_of_people(table), is_everywhere(table)];
         assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "whose is the table {table}?");
     }
     // Unique indexes with their columns, as far as these are plain ones.
@@ -38,4 +38,17 @@ async fn a_chats_keys_begin_with_the_chat() {
     for (from, to, name) in foreign {
         assert!(is_of_people(&from) && is_of_people(&to), "{name} leads from {from} to {to}");
     }
+    // The file that says the same to Citus.
+    let places = include_str!("../../../../deploy/postgres/citus.sql");
+    for table in &tables {
+        let own = chat_key(table).map(|key| format!("create_distributed_table('{table}', '{key}'"));
+        assert_eq!(
+            places.contains(&format!("create_distributed_table('{table}'")),
+            own.is_some(),
+            "{table}"
+        );
+        assert!(own.is_none_or(|own| places.contains(&own)), "{table}");
+    }
+    assert_eq!(places.matches("create_reference_table").count(), 1);
+    assert!(places.contains("create_reference_table('users')"));
 }

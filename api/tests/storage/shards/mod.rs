@@ -1,23 +1,21 @@
 //! Whether what is said to the database could be said to several: every test on PostgreSQL reads, when it ends, each
 //! statement of the api that its database has carried out, and each transaction, and holds them against the rules
-//! below. They are what Citus and YugabyteDB publish (Citus: "SQL Support and Workarounds", "Co-location",
-//! "Reference Tables", `create_distributed_table`; YugabyteDB: "Transactional distributed SQL", "Colocated and
-//! tablespace tables"), and what follows for ordinary primaries, each with some of the chats.
+//! below. They are what Citus and YugabyteDB publish (Citus: the pages on its support of SQL, on co-location, and on
+//! `create_distributed_table`; YugabyteDB: the page on data sharding), and what follows for ordinary primaries, each
+//! with some of the chats.
 //!
-//! 1. A chat's rows lie together, keyed by the chat's id: unique keys hold it, and no foreign key leads away from
-//!    it (Citus: `create_distributed_table` refuses others; "foreign keys … only between colocated tables, or to
-//!    reference tables"). `a_chats_keys_begin_with_the_chat`.
+//! 1. A chat's rows lie together, keyed by the chat's id: unique keys hold it (Citus refuses others), and no foreign
+//!    key leads away from it (Citus: only to co-located and to reference tables). See `keys`.
 //! 2. A statement names its chats, by a parameter each or by a list that its caller can make of one shard's (Citus:
-//!    router queries, "the distribution column in an equality filter"). [`Fault::EachShard`].
-//! 3. Rows meet rows of the same chat only (Citus: co-located joins; correlated subqueries "on the distribution
-//!    column"; PL/Proxy and several primaries: no other is possible). [`Fault::Across`].
-//! 4. Only rows of named chats are locked (Citus: `SELECT … FOR UPDATE` "works in single-shard queries only").
-//!    [`Fault::LocksUnnamed`].
+//!    then all of SQL is supported). [`ShardFault::EachShard`].
+//! 3. Rows meet rows of the same chat only (Citus: joins and correlated subqueries by the distribution column; PL/Proxy
+//!    and several primaries: no others are possible). [`ShardFault::Across`].
+//! 4. Only rows of named chats are locked (Citus: `FOR UPDATE` in one shard only). [`ShardFault::LocksUnnamed`].
 //! 5. People's tables stand apart. Only `users` is read beside chats, as a reference table that each shard has a copy
-//!    of (Citus: "reference tables"; several primaries: by replication), and never written there.
-//!    [`Fault::OtherPeoples`], [`Fault::WritesPeoples`].
-//! 6. A transaction is one chat's, or those of a list; it does not write or lock people's rows as well (Citus: such a one
-//!    needs two-phase commit; several primaries: there is none). [`Fault::SeveralChats`], [`Fault::TwoPlaces`].
+//!    of (several primaries: by replication), and never written there. [`ShardFault::OtherPeoples`],
+//!    [`ShardFault::WritesPeoples`].
+//! 6. A transaction is one chat's, or those of a list; it does not write or lock people's rows as well (Citus: that
+//!    takes two-phase commit; several primaries: there is none). [`ShardFault::SeveralChats`], [`ShardFault::TwoPlaces`].
 //!
 //! What breaks a rule stands in [`EXCUSES`], with what would become of it.
 
@@ -40,7 +38,7 @@ use std::{
 
 /// What is wrong with a statement or a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Fault {
+enum ShardFault {
     /// Names no chats: each shard must be asked, and the answers joined.
     EachShard,
     /// Joins rows of different chats.
@@ -59,7 +57,7 @@ enum Fault {
 
 /// Something that a rule is broken by and that is known.
 struct Excuse {
-    fault: Fault,
+    fault: ShardFault,
     /// A part of the statement that no other one has; for a transaction, of one of its statements.
     of: &'static str,
     /// What becomes of it when chats are on several servers.
@@ -67,22 +65,22 @@ struct Excuse {
 }
 
 impl Footprint {
-    fn faults(&self) -> BTreeSet<Fault> {
+    fn faults(&self) -> BTreeSet<ShardFault> {
         let mut faults = BTreeSet::new();
         match self.reach {
             Reach::Nothing | Reach::One | Reach::List => {}
-            Reach::EachShard => drop(faults.insert(Fault::EachShard)),
-            Reach::Across => drop(faults.insert(Fault::Across)),
+            Reach::EachShard => drop(faults.insert(ShardFault::EachShard)),
+            Reach::Across => drop(faults.insert(ShardFault::Across)),
         }
         if self.locks && self.reach > Reach::List {
-            faults.insert(Fault::LocksUnnamed);
+            faults.insert(ShardFault::LocksUnnamed);
         }
         if !self.chats.is_empty() {
             if self.people.iter().any(|table| table != "users") {
-                faults.insert(Fault::OtherPeoples);
+                faults.insert(ShardFault::OtherPeoples);
             }
             if self.writes_people {
-                faults.insert(Fault::WritesPeoples);
+                faults.insert(ShardFault::WritesPeoples);
             }
         }
         faults
@@ -102,7 +100,7 @@ fn known(sql: &str) -> Result<Footprint, String> {
     found
 }
 
-fn is_excused(fault: Fault, sql: &str) -> bool {
+fn is_excused(fault: ShardFault, sql: &str) -> bool {
     EXCUSES.iter().any(|excuse| excuse.fault == fault && sql.contains(excuse.of))
 }
 
@@ -138,7 +136,7 @@ fn faults_of(transaction: &[Executed]) -> Vec<String> {
                 continue;
             }
         };
-        let unexcused = |fault: &Fault| !is_excused(*fault, sql);
+        let unexcused = |fault: &ShardFault| !is_excused(*fault, sql);
         wrong.extend(
             found.faults().into_iter().filter(unexcused).map(|fault| format!("{fault:?}: {sql}")),
         );
@@ -157,10 +155,10 @@ fn faults_of(transaction: &[Executed]) -> Vec<String> {
     }
     let mut whole = Vec::new();
     if written.len() > 1 {
-        whole.push(Fault::SeveralChats);
+        whole.push(ShardFault::SeveralChats);
     }
     if people && chats {
-        whole.push(Fault::TwoPlaces);
+        whole.push(ShardFault::TwoPlaces);
     }
     for fault in whole {
         if !transaction.iter().any(|one| is_excused(fault, &one.sql)) {
@@ -197,24 +195,27 @@ fn what_breaks_a_rule_is_found() {
             "WITH held AS (SELECT id FROM chats WHERE id = $1) SELECT 1 FROM held h JOIN members m ON m.chat_id = h.id",
             vec![],
         ),
-        ("SELECT chat_id FROM members WHERE user_id = $1", vec![Fault::EachShard]),
-        ("SELECT id FROM messages WHERE (chat_id = $1 OR id = 2)", vec![Fault::EachShard]),
+        ("SELECT chat_id FROM members WHERE user_id = $1", vec![ShardFault::EachShard]),
+        ("SELECT id FROM messages WHERE (chat_id = $1 OR id = 2)", vec![ShardFault::EachShard]),
         (
             "INSERT INTO bans (user_id, chat_id) SELECT m.user_id, m.chat_id FROM members m",
-            vec![Fault::EachShard],
+            vec![ShardFault::EachShard],
         ),
-        ("SELECT 1 FROM members m JOIN members o ON o.user_id = m.user_id", vec![Fault::Across]),
+        (
+            "SELECT 1 FROM members m JOIN members o ON o.user_id = m.user_id",
+            vec![ShardFault::Across],
+        ),
         (
             "SELECT 1 FROM members WHERE user_id = $1 FOR UPDATE",
-            vec![Fault::EachShard, Fault::LocksUnnamed],
+            vec![ShardFault::EachShard, ShardFault::LocksUnnamed],
         ),
         (
             "SELECT 1 FROM members m JOIN sessions s USING (user_id) WHERE m.chat_id = $1",
-            vec![Fault::OtherPeoples],
+            vec![ShardFault::OtherPeoples],
         ),
         (
             "UPDATE users SET name = '' WHERE id IN (SELECT user_id FROM members WHERE chat_id = $1)",
-            vec![Fault::WritesPeoples],
+            vec![ShardFault::WritesPeoples],
         ),
     ] {
         let found = footprint(sql).unwrap();

@@ -1,18 +1,18 @@
 //! What follows from what a statement's tree says: whose tables, and whether all chats are named.
 
 use super::{
-    classes::{Classes, Node},
+    classes::{Classes, Term},
     footprint::{Footprint, Reach, chat_key, is_everywhere, is_of_people},
-    reader::{Outputs, PAIR, Reader, Source},
+    reader::{Outputs, PAIR, Source, StatementReader},
 };
 use std::collections::BTreeSet;
 
-impl Reader {
+impl StatementReader {
     fn tie(&mut self, id: usize, columns: &[String], outputs: &Outputs) {
         for (place, (name, node)) in outputs.columns.iter().enumerate() {
             let name = columns.get(place).or(name.as_ref());
             if let (Some(name), Some(node)) = (name, node) {
-                self.equal.push((Node::Column(id, name.clone()), node.clone()));
+                self.equal.push((Term::Column(id, name.clone()), node.clone()));
             }
         }
         // `*` keeps the names.
@@ -23,7 +23,7 @@ impl Reader {
                     Source::Query(_) | Source::List => true,
                 };
                 if is_key {
-                    let node = |id: usize| Node::Column(id, key.to_owned());
+                    let node = |id: usize| Term::Column(id, key.to_owned());
                     self.equal.push((node(id), node(*inner)));
                 }
             }
@@ -71,9 +71,9 @@ impl Reader {
     }
 
     /// What the key of a pair says of the chat's id.
-    fn bucket(&self, one: &Node, other: &Node) -> Option<(Node, Node)> {
+    fn bucket(&self, one: &Term, other: &Term) -> Option<(Term, Term)> {
         let (id, given) = match (one, other) {
-            (Node::Column(id, column), given) | (given, Node::Column(id, column))
+            (Term::Column(id, column), given) | (given, Term::Column(id, column))
                 if column == PAIR =>
             {
                 (*id, given)
@@ -81,18 +81,18 @@ impl Reader {
             _ => return None,
         };
         let of = match given {
-            Node::Value(name) => Node::Value(format!("bucket of {name}")),
-            Node::List(name) => Node::List(format!("buckets of {name}")),
-            Node::Column(list, _) if matches!(self.relations[*list].source, Source::List) => {
-                Node::List(format!("buckets of list {list}"))
+            Term::Value(name) => Term::Value(format!("bucket of {name}")),
+            Term::List(name) => Term::List(format!("buckets of {name}")),
+            Term::Column(list, _) if matches!(self.relations[*list].source, Source::List) => {
+                Term::List(format!("buckets of list {list}"))
             }
-            Node::Column(..) => return None,
+            Term::Column(..) => return None,
         };
-        Some((Node::Column(id, "id".to_owned()), of))
+        Some((Term::Column(id, "id".to_owned()), of))
     }
 
     fn reach(&mut self) -> Reach {
-        let pairs: Vec<(Node, Node)> =
+        let pairs: Vec<(Term, Term)> =
             self.equal.iter().filter_map(|(one, other)| self.bucket(one, other)).collect();
         self.equal.extend(pairs);
         let mut classes = Classes::default();
@@ -106,14 +106,14 @@ impl Reader {
             let Some(key) = chat_key(table).filter(|_| !self.named.contains_key(table)) else {
                 continue;
             };
-            let class = classes.of(&Node::Column(relation.id, key.to_owned()));
+            let class = classes.of(&Term::Column(relation.id, key.to_owned()));
             let mut values = Vec::new();
             let mut list = false;
             for node in classes.members(class) {
                 match node {
-                    Node::Value(name) => values.push(name),
-                    Node::List(_) => list = true,
-                    Node::Column(id, _) => {
+                    Term::Value(name) => values.push(name),
+                    Term::List(_) => list = true,
+                    Term::Column(id, _) => {
                         list |= matches!(self.relations[id].source, Source::List)
                     }
                 }

@@ -3,7 +3,7 @@
 //! is a parameter; so it is by the key of a pair, from which the bucket follows. What stands below an `OR` binds nothing.
 
 use super::{
-    classes::Node,
+    classes::Term,
     footprint::{Footprint, chat_key, is_of_people},
 };
 use sqlparser::ast::{
@@ -38,19 +38,19 @@ pub(super) struct Relation {
 /// What a query gives out: a name and what it is equal to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outputs {
-    pub(super) columns: Vec<(Option<String>, Option<Node>)>,
+    pub(super) columns: Vec<(Option<String>, Option<Term>)>,
     /// `*` of these.
     pub(super) all_of: Vec<usize>,
 }
 
 #[derive(Default)]
-pub struct Reader {
+pub struct StatementReader {
     pub(super) relations: Vec<Relation>,
     /// The relations that a name may mean, the innermost last.
     pub(super) frames: Vec<Vec<usize>>,
-    pub(super) equal: Vec<(Node, Node)>,
+    pub(super) equal: Vec<(Term, Term)>,
     /// These are a row of the query.
-    pub(super) within: Vec<(Vec<Option<Node>>, *const Query)>,
+    pub(super) within: Vec<(Vec<Option<Term>>, *const Query)>,
     pub(super) outputs: HashMap<*const Query, Outputs>,
     /// Of the select or the statement that has ended last.
     pub(super) last: Outputs,
@@ -67,7 +67,7 @@ fn text(name: &ObjectName) -> String {
     name.0.last().map(|part| part.to_string().to_lowercase()).unwrap_or_default()
 }
 
-impl Reader {
+impl StatementReader {
     fn add(&mut self, source: Source, name: &str, alias: Option<&TableAlias>) -> usize {
         let id = self.relations.len();
         let columns = alias
@@ -136,7 +136,7 @@ impl Reader {
                         let column = text(column);
                         let frame = self.frames.last().cloned().unwrap_or_default();
                         for pair in frame.windows(2) {
-                            let node = |id: usize| Node::Column(id, column.clone());
+                            let node = |id: usize| Term::Column(id, column.clone());
                             self.equal.push((node(pair[0]), node(pair[1])));
                         }
                     }
@@ -165,8 +165,8 @@ impl Reader {
             Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => {
                 if let Some(node) = self.node(left) {
                     let list = match self.node(right) {
-                        Some(Node::Value(parameter)) => Node::List(parameter),
-                        _ => Node::List(right.to_string()),
+                        Some(Term::Value(parameter)) => Term::List(parameter),
+                        _ => Term::List(right.to_string()),
                     };
                     self.equal.push((node, list));
                 }
@@ -193,25 +193,25 @@ impl Reader {
         }
     }
 
-    fn node(&self, expr: &Expr) -> Option<Node> {
+    fn node(&self, expr: &Expr) -> Option<Term> {
         match expr {
             Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => self.node(inner),
             Expr::Value(value) => match &value.value {
-                Value::Placeholder(name) => Some(Node::Value(name.clone())),
-                Value::Number(number, _) => Some(Node::Value(number.clone())),
+                Value::Placeholder(name) => Some(Term::Value(name.clone())),
+                Value::Number(number, _) => Some(Term::Value(number.clone())),
                 _ => None,
             },
             // The program gives the bucket, and with it the server.
             Expr::Function(function) if text(&function.name) == "next_chat_id" => {
                 let bucket = function.args.to_string();
                 let one = bucket.starts_with("($");
-                Some(if one { Node::Value(bucket) } else { Node::List(bucket) })
+                Some(if one { Term::Value(bucket) } else { Term::List(bucket) })
             }
             Expr::CompoundIdentifier(parts) => {
                 let [alias, column] = parts.as_slice() else { return None };
                 let mut frames = self.frames.iter().rev().flatten();
                 let id = *frames.find(|id| self.relations[**id].alias == alias.value)?;
-                Some(Node::Column(id, column.value.clone()))
+                Some(Term::Column(id, column.value.clone()))
             }
             Expr::Identifier(column) => {
                 // The nearest one that may have it.
@@ -224,7 +224,7 @@ impl Reader {
                     Source::Query(_) | Source::List => true,
                 };
                 let id = *self.frames.iter().rev().find_map(|frame| frame.iter().find(may))?;
-                Some(Node::Column(id, column.value.clone()))
+                Some(Term::Column(id, column.value.clone()))
             }
             _ => None,
         }
@@ -238,7 +238,7 @@ impl Reader {
                 SelectItem::UnnamedExpr(expr) => {
                     let node = self.node(expr);
                     let name = match &node {
-                        Some(Node::Column(_, column)) => Some(column.clone()),
+                        Some(Term::Column(_, column)) => Some(column.clone()),
                         _ => None,
                     };
                     outputs.columns.push((name, node));
@@ -326,7 +326,7 @@ impl Reader {
     }
 }
 
-impl Visitor for Reader {
+impl Visitor for StatementReader {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
