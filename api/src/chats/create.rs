@@ -15,7 +15,7 @@ use crate::{
 };
 use platform::limit;
 use protocol::{
-    bucket::Bucket,
+    bucket::ChatBucket,
     chat::ChatType,
     code::Code,
     id::{ChatId, UserId},
@@ -77,8 +77,8 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
 }
 
 /// Where a new chat comes to lie; private chats with all others of their pair, of which there are none.
-pub(super) fn bucket(pair: Option<(UserId, UserId)>) -> Bucket {
-    pair.map_or_else(|| Bucket::drawn(random()), |(one, other)| Bucket::of_pair(one, other))
+pub(super) fn bucket(pair: Option<(UserId, UserId)>) -> ChatBucket {
+    pair.map_or_else(|| ChatBucket::drawn(random()), |(one, other)| ChatBucket::of_pair(one, other))
 }
 
 fn name(new: &NewChat) -> Result<&str> {

@@ -45,7 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0013_accounts"),
     migration!("0014_administration"),
     migration!("0015_avatars"),
-    migration!("0016_buckets"),
+    migration!("0017_buckets"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.

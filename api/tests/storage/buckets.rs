@@ -9,7 +9,7 @@ use api::{
     db::Db,
 };
 use protocol::{
-    bucket::Bucket,
+    bucket::ChatBucket,
     chat::ChatType,
     id::{ChatId, UserId},
 };
@@ -35,7 +35,7 @@ async fn sql_knows_the_bucket_of_a_pair() {
     }
     let count = format!("SELECT count(*) FROM ({}) strays", strays());
     assert_eq!(t.number(count.clone()).await, 0);
-    let stray = (Bucket::of_pair(ann, cid).number() + 1) % Bucket::COUNT;
+    let stray = (ChatBucket::of_pair(ann, cid).number() + 1) % ChatBucket::COUNT;
     t.sql(format!(
         "INSERT INTO chats (id, chat_type, name, pair_key, created_at, changed_at)
          VALUES ({stray} + 999 * 4096, 'private', '', '{ann}:{cid}', 0, 0)"
@@ -50,7 +50,7 @@ const MAX_SAFE: i64 = (1 << 53) - 1;
 async fn ids_carry_buckets(t: T) {
     let [ann, bob, eve] = t.users(["ann", "bob", "eve"]).await;
     let private = t.try_create(bob, ChatType::Private, &[ann]).await.unwrap();
-    assert_eq!(Bucket::of(private), Bucket::of_pair(ann, bob));
+    assert_eq!(ChatBucket::of(private), ChatBucket::of_pair(ann, bob));
     let mut buckets = BTreeSet::new();
     let mut newest = private;
     for _ in 0..8 {
@@ -60,7 +60,7 @@ async fn ids_carry_buckets(t: T) {
                 "a later chat has the larger id: {chat} after {newest}"
             );
             newest = chat;
-            buckets.insert(Bucket::of(chat));
+            buckets.insert(ChatBucket::of(chat));
         }
     }
     assert!(buckets.len() > 8, "{buckets:?}");
@@ -78,7 +78,7 @@ async fn ids_carry_buckets(t: T) {
     ];
     let made = bulk::create(&t.api, ann, &chats).await.unwrap();
     assert_eq!(made[2], private);
-    assert_eq!(Bucket::of(made[1]), Bucket::of_pair(ann, eve));
+    assert_eq!(ChatBucket::of(made[1]), ChatBucket::of_pair(ann, eve));
     assert!(newest < made[0] && made[0] < made[3], "{made:?}");
     // Each in its own place, whoever is in it.
     for (chat, member) in [(made[0], ann), (made[3], bob)] {
@@ -95,7 +95,7 @@ async fn ids_never_come_again(t: T) {
         "DELETE FROM members WHERE chat_id = {gone}; DELETE FROM chats WHERE id = {gone}"
     ))
     .await;
-    assert!(t.room(ann).await.0 / Bucket::COUNT > gone.0 / Bucket::COUNT);
+    assert!(t.room(ann).await.0 / ChatBucket::COUNT > gone.0 / ChatBucket::COUNT);
 }
 
 /// As in a rolling upgrade: programs of before leave the id to the database, at the same time.
@@ -111,7 +111,7 @@ async fn programs_of_before_make_chats_beside_those_of_today() {
         ChatId(id)
     };
     let before = [insert().await, insert().await];
-    assert_eq!(before.map(Bucket::of).map(Bucket::number), [2, 3], "as they are");
+    assert_eq!(before.map(ChatBucket::of).map(ChatBucket::number), [2, 3], "as they are");
     let t = T::on(place).await;
     let ann = t.user("ann").await;
     let mut made: BTreeSet<ChatId> = before.into();
@@ -120,7 +120,7 @@ async fn programs_of_before_make_chats_beside_those_of_today() {
         // Prepared before the migration, on the same connections.
         let (by_old, by_new) = tokio::join!(insert(), t.group(ann, &[]));
         assert!(made.insert(by_old) && made.insert(by_new), "{by_old} {by_new}");
-        buckets.insert(Bucket::of(by_old));
+        buckets.insert(ChatBucket::of(by_old));
     }
     assert!(buckets.len() > 10, "{buckets:?}");
     old.close().await;

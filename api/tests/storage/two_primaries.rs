@@ -13,7 +13,7 @@ use api::{
 use cluster::Postgres;
 use platform::problem::Problem;
 use protocol::{
-    bucket::Bucket,
+    bucket::ChatBucket,
     calls::Post,
     chat::{Change, ChatType},
     code::Code,
@@ -66,7 +66,7 @@ impl TwoServers {
     }
 
     fn of(&self, chat: ChatId) -> &T {
-        &self.apis[Bucket::of(chat).group(SERVERS)]
+        &self.apis[ChatBucket::of(chat).group(SERVERS)]
     }
 
     /// Accounts, once they are everywhere.
@@ -80,7 +80,7 @@ impl TwoServers {
 
     /// The private chat of two, where it belongs.
     async fn private(&self, one: UserId, other: UserId) -> ChatId {
-        let t = &self.apis[Bucket::of_pair(one, other).group(SERVERS)];
+        let t = &self.apis[ChatBucket::of_pair(one, other).group(SERVERS)];
         t.try_create(one, ChatType::Private, &[other]).await.unwrap()
     }
 }
@@ -158,12 +158,12 @@ async fn chats_live_on_two_servers_and_one_is_killed_under_load() {
     }
     for other in [bob, cid, dan] {
         let chat = all.private(ann, other).await;
-        chats[Bucket::of(chat).group(SERVERS)].push(chat);
+        chats[ChatBucket::of(chat).group(SERVERS)].push(chat);
     }
     let everywhere: BTreeSet<ChatId> = chats.iter().flatten().copied().collect();
     assert_eq!(everywhere.len(), 2 * 4 + 3, "no id is given twice");
     for (server, chats) in chats.iter().enumerate() {
-        assert!(chats.iter().all(|chat| Bucket::of(*chat).group(SERVERS) == server));
+        assert!(chats.iter().all(|chat| ChatBucket::of(*chat).group(SERVERS) == server));
     }
 
     let lanes = [PostingLane::default(), PostingLane::default()];

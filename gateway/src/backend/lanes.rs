@@ -12,7 +12,7 @@ use crate::{
 use futures_util::TryFutureExt;
 use platform::lifecycle::Lifecycle;
 use protocol::{
-    bucket::Bucket,
+    bucket::ChatBucket,
     calls::{
         Guests, MarkRead, Open, OpenSession, Pair, Peers, Post, ReadMark, SessionRefusal,
         SessionView,
@@ -94,7 +94,7 @@ impl ApiLanes {
         command: Command,
         done: impl FnOnce(RequestResult<Receipt>) + Send + 'static,
     ) -> Result<(), LaneFull> {
-        let lane = Bucket::of(command.chat_id).group(self.posts.len());
+        let lane = ChatBucket::of(command.chat_id).group(self.posts.len());
         self.posts[lane].submit(command, on_result(done))
     }
 

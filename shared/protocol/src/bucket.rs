@@ -4,12 +4,12 @@
 use crate::id::{ChatId, UserId};
 use std::fmt;
 
-/// One of [`Bucket::COUNT`]. A chat's id is `n × 4096 + bucket`, and stays below 2^53, the largest whole number that
+/// One of [`ChatBucket::COUNT`]. A chat's id is `n × 4096 + bucket`, and stays below 2^53, the largest whole number that
 /// every JSON reader keeps, for 2^41 chats. Ids from before are as good: what remains of them is their bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Bucket(u16);
+pub struct ChatBucket(u16);
 
-impl Bucket {
+impl ChatBucket {
     /// How many there are: enough to spread over more servers than anybody runs, few enough to list.
     pub const COUNT: i64 = 4_096;
 
@@ -45,7 +45,7 @@ impl Bucket {
     }
 }
 
-impl fmt::Display for Bucket {
+impl fmt::Display for ChatBucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -59,21 +59,21 @@ mod tests {
     #[test]
     fn buckets_never_change() {
         for (chat, bucket) in [(1, 1), (4_095, 4_095), (4_096, 0), (3 * 4_096 + 17, 17)] {
-            assert_eq!(Bucket::of(ChatId(chat)), Bucket(bucket), "{chat}");
+            assert_eq!(ChatBucket::of(ChatId(chat)), ChatBucket(bucket), "{chat}");
         }
         for (one, other, bucket) in [(1, 2, 1_618), (3, 9, 161), (1_000_000, 2_000_000, 3_571)] {
             let (one, other) = (UserId(one), UserId(other));
-            assert_eq!(Bucket::of_pair(one, other), Bucket(bucket), "{one}:{other}");
-            assert_eq!(Bucket::of_pair(other, one), Bucket(bucket));
+            assert_eq!(ChatBucket::of_pair(one, other), ChatBucket(bucket), "{one}:{other}");
+            assert_eq!(ChatBucket::of_pair(other, one), ChatBucket(bucket));
         }
     }
 
     #[test]
     fn pairs_spread_over_the_buckets() {
-        let mut counts = vec![0_u32; Bucket::COUNT as usize];
+        let mut counts = vec![0_u32; ChatBucket::COUNT as usize];
         for low in 1..400 {
             for high in low + 1..=400 {
-                counts[Bucket::of_pair(UserId(low), UserId(high)).0 as usize] += 1;
+                counts[ChatBucket::of_pair(UserId(low), UserId(high)).0 as usize] += 1;
             }
         }
         // 79,800 pairs: 19 each on average.
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn groups_of_groups_meet_one_group() {
         for chat in (1..100_000).step_by(37) {
-            let bucket = Bucket::of(ChatId(chat));
+            let bucket = ChatBucket::of(ChatId(chat));
             assert_eq!(bucket.group(8) % 4, bucket.group(4));
             assert_eq!(bucket.group(1), 0);
         }

@@ -29,4 +29,4 @@ ALTER TABLE bans
     DROP CONSTRAINT bans_user_id_fkey,
     DROP CONSTRAINT bans_banned_by_fkey;
 
-INSERT INTO meta (key, value) VALUES ('oldest_program_16', '4');
+INSERT INTO meta (key, value) VALUES ('oldest_program_17', '4');
