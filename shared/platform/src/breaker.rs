@@ -11,7 +11,10 @@ use std::{
 use tokio::time::{self, Instant};
 
 /// Guards the questions to one service.
-pub(crate) struct Breaker {
+#[derive(Debug)]
+pub struct Breaker {
+    /// Its name, for the log.
+    service: &'static str,
     /// The consequence of its silence, for the log.
     meaning: &'static str,
     timeout: Duration,
@@ -23,13 +26,19 @@ pub(crate) struct Breaker {
 
 impl Breaker {
     /// An answer may take `timeout`; after a failure the service is left alone for `pause`.
-    pub(crate) fn new(meaning: &'static str, timeout: Duration, pause: Duration) -> Self {
-        Self { meaning, timeout, pause, start: Instant::now(), ask_after: AtomicU64::new(0) }
+    pub fn new(
+        service: &'static str,
+        meaning: &'static str,
+        timeout: Duration,
+        pause: Duration,
+    ) -> Self {
+        let (start, ask_after) = (Instant::now(), AtomicU64::new(0));
+        Self { service, meaning, timeout, pause, start, ask_after }
     }
 
     /// Asks the question. `None` if it failed or took too long, and at once during the pause after that. Logs the
     /// cause once for each outage.
-    pub(crate) async fn ask<T, E: Display>(
+    pub async fn ask<T, E: Display>(
         &self,
         question: impl Future<Output = Result<T, E>>,
     ) -> Option<T> {
@@ -45,6 +54,12 @@ impl Breaker {
             Err(elapsed) => self.on_failure(&elapsed),
         }
         None
+    }
+
+    /// Whether [`Breaker::ask`] would answer nothing, because the last failure was just now.
+    pub fn is_resting(&self) -> bool {
+        let ask_after = self.ask_after.load(Ordering::Relaxed);
+        ask_after != 0 && millis(self.start.elapsed()) < ask_after
     }
 
     /// Whether the caller may ask. After the pause the first caller may, and the others still may not.
@@ -63,13 +78,13 @@ impl Breaker {
         if self.ask_after.load(Ordering::Relaxed) != 0
             && self.ask_after.swap(0, Ordering::Relaxed) != 0
         {
-            tracing::info!("Redis answers again");
+            tracing::info!("{} answers again", self.service);
         }
     }
 
     fn on_failure(&self, cause: &dyn Display) {
         if self.ask_after.swap(self.after_pause(), Ordering::Relaxed) == 0 {
-            tracing::warn!(error = %cause, "Redis does not answer; {}", self.meaning);
+            tracing::warn!(error = %cause, "{} does not answer; {}", self.service, self.meaning);
         }
     }
 
@@ -108,24 +123,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silence_costs_one_timeout_and_then_one_caller_a_pause() {
-        let breaker = Breaker::new("a test goes on", TIMEOUT, PAUSE);
+        let breaker = Breaker::new("A service", "a test goes on", TIMEOUT, PAUSE);
         assert_eq!(twenty(&breaker, true).await, (20, 20));
         let start = Instant::now();
         assert_eq!(twenty(&breaker, false).await, (20, 0));
         assert_eq!(start.elapsed(), TIMEOUT, "all of them at once");
         assert_eq!(twenty(&breaker, false).await, (0, 0));
         assert_eq!(start.elapsed(), TIMEOUT, "nobody waits");
+        assert!(breaker.is_resting());
 
         time::advance(PAUSE).await;
         assert_eq!(twenty(&breaker, false).await, (1, 0));
         time::advance(PAUSE).await;
         assert_eq!(twenty(&breaker, true).await, (1, 1), "while one finds out");
         assert_eq!(twenty(&breaker, true).await, (20, 20), "it answers again");
+        assert!(!breaker.is_resting());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_error_is_no_answer_either() {
-        let breaker = Breaker::new("a test goes on", TIMEOUT, PAUSE);
+        let breaker = Breaker::new("A service", "a test goes on", TIMEOUT, PAUSE);
         assert_eq!(breaker.ask(async { Err::<(), _>("refused") }).await, None);
         assert_eq!(twenty(&breaker, true).await, (0, 0));
     }

@@ -6,7 +6,7 @@
 
 pub mod admin;
 pub mod backoff;
-mod breaker;
+pub mod breaker;
 pub mod bus;
 pub mod credentials;
 pub mod files;

@@ -36,6 +36,7 @@ impl RedisLimiter {
         Self(Arc::new(RedisBuckets {
             state,
             breaker: Breaker::new(
+                "Redis",
                 "each process counts rate limits for itself until it does",
                 config.redis_timeout,
                 config.redis_pause,

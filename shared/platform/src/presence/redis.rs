@@ -56,6 +56,7 @@ impl RedisPresence {
             state,
             config,
             breaker: Breaker::new(
+                "Redis",
                 "nobody can see who is online until it does",
                 config.look_up_timeout,
                 config.look_up_pause,
