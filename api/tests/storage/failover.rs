@@ -12,6 +12,20 @@ use protocol::{
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
+/// From the promotion to the first message that is acknowledged.
+const SOON: Duration = Duration::from_secs(2);
+
+/// The same where the old server is silent: whoever asked it has to lose patience first.
+const SOON_AFTER_SILENCE: Duration = Duration::from_secs(8);
+
+/// Prints how long a failover took.
+#[expect(clippy::print_stdout, reason = "for whoever measures")]
+fn within(promoted: Instant, most: Duration, what: &str) {
+    let took = promoted.elapsed();
+    println!("{what}: the first message was acknowledged {took:?} after the promotion");
+    assert!(took < most, "{what}: {took:?}");
+}
+
 /// A server, a standby that has all that is committed, and the URL that names both.
 struct Pair {
     primary: Postgres,
@@ -33,7 +47,7 @@ impl Pair {
 }
 
 /// Posts until it is acknowledged, as gateways do: with the same key. How many tries were refused.
-async fn post_patiently(t: &T, ann: UserId, chat: ChatId, key: &str) -> (Seq, usize) {
+pub async fn post_patiently(t: &T, ann: UserId, chat: ChatId, key: &str) -> (Seq, usize) {
     let commands = vec![send(ann, chat, key, "hello")];
     let mut refused = 0;
     let acknowledged = async {
@@ -64,8 +78,12 @@ async fn a_demoted_server_that_stays_up_is_left_for_the_new_one() {
     // Demoted without a word to those who are connected: it answers, and takes no writes.
     pair.primary.demote().await.unwrap();
     pair.standby.promote().await.unwrap();
+    let promoted = Instant::now();
     for n in 21..=40 {
         assert_eq!(post_patiently(&t, ann, chat, &n.to_string()).await.0, Seq(n));
+        if n == 21 {
+            within(promoted, SOON, "demoted");
+        }
     }
     // Also the connections that only read are the new server's.
     assert_eq!(t.head(chat).await, Seq(40));
@@ -95,6 +113,11 @@ async fn a_server_that_died_or_hangs_is_left_for_the_new_one() {
             }
             assert!(since.elapsed() < Duration::from_secs(20));
         };
+        within(
+            since,
+            if hangs { SOON_AFTER_SILENCE } else { SOON },
+            if hangs { "hangs" } else { "killed" },
+        );
         assert_eq!((seq, t.head(chat).await), (Seq(2), Seq(2)), "hangs: {hangs}");
         if hangs {
             pair.primary.process().resume();
