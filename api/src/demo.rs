@@ -205,7 +205,7 @@ async fn post(api: &Api, chat_id: ChatId, people: &[Person], talk: &[DemoLine]) 
         };
         Some(Command { user_id: people.get(*sender)?.id, chat_id, action })
     });
-    let posted = post::post(api, Post::patient(commands.collect())).await?;
+    let posted = post::post(api, &Post::patient(commands.collect())).await?;
     posted.results.into_iter().try_for_each(|result| result.map(drop).map_err(refused))
 }
 

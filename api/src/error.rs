@@ -24,6 +24,8 @@ pub struct Error {
     pub chat_id: Option<ChatId>,
     /// What the second step of signing in needs to go on.
     pub second_step: Option<Secret>,
+    /// Whether the database asked to carry the transaction out again: nothing of it is stored.
+    pub conflict: bool,
 }
 
 /// One field that did not validate.
@@ -45,6 +47,7 @@ impl Error {
             retry_after: None,
             chat_id: None,
             second_step: None,
+            conflict: false,
         }
     }
 
@@ -59,6 +62,11 @@ impl Error {
     /// The database or another part does not answer: come back in a second.
     pub fn unavailable() -> Self {
         Self { retry_after: Some(1), ..Code::Unavailable.into() }
+    }
+
+    /// The transaction got into another one's way.
+    pub(crate) fn conflict() -> Self {
+        Self { conflict: true, ..Self::unavailable() }
     }
 
     /// Come back in this many seconds, at least one.

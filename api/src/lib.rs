@@ -14,6 +14,7 @@ mod avatars;
 pub mod chats;
 pub mod commands;
 pub mod config;
+mod conflict;
 pub mod db;
 pub mod demo;
 pub mod error;

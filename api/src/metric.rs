@@ -113,6 +113,16 @@ pub const METRICS: &[Metric] = &[
         "Failed statements and connections, by kind",
     ),
     counter(
+        "db_conflicts_total",
+        &[("end", Values::These(&["repeated", "given_up"]))],
+        "Calls whose transaction PostgreSQL ended in favor of another one, by a deadlock or a serialization failure. repeated: carried out again. given_up: refused after the last try",
+    ),
+    counter(
+        "replica_reads_total",
+        &[("result", Values::These(&["served", "behind", "failed", "unused"]))],
+        "Reads of history and missed events for which a read replica was there. served: it answered. behind: it lacked something that the primary has. failed: it did not answer in time. unused: all replicas were left alone after that. All but the first were answered by the primary",
+    ),
+    counter(
         "retention_removed_total",
         &[("kind", Values::From(chores))],
         "Rows removed because their retention time was over, by kind",

@@ -4,6 +4,7 @@
 
 use crate::{
     auth::ended::reason_text,
+    conflict,
     db::Tx,
     error::{Error, Result},
     state::Api,
@@ -122,7 +123,11 @@ pub(crate) async fn commit_by<T: Send + 'static>(
         let _ = done.send(published);
     });
     // Nobody answers when the process is stopped hard.
-    over.await.map_err(|_| Error::unavailable())?
+    let committed = over.await.map_err(|_| Error::unavailable())?;
+    if committed.is_ok() {
+        conflict::note_commit();
+    }
+    committed
 }
 
 /// Publishes what is committed already. Returns the runs of events.

@@ -58,6 +58,10 @@ pub struct Settings {
     /// The password of the database user. With it, DATABASE_URL need not be a secret
     #[arg(long, env = "DATABASE_PASSWORD", hide_env_values = true, global = true)]
     pub database_password: Option<Secret>,
+    /// Servers that follow the one that takes writes (streaming replication): postgres://user@host,host/name. History
+    /// and missed events are read from one of them when it proves that it has all that was asked for
+    #[arg(long, env = "DATABASE_REPLICA_URL", hide_env_values = true, global = true)]
+    pub database_replica_url: Option<Secret>,
     /// The number of connections to PostgreSQL. Three of every eight serve clients' REST requests,
     /// the others serve gateways' calls. The total for all apis must fit the server's
     /// max_connections (100 by default) and leave room for operators
@@ -174,6 +178,7 @@ impl Settings {
         let max_connections_apart = (all * 3 / 8).max(1);
         DbConfig {
             password: self.database_password.clone(),
+            replicas: self.database_replica_url.clone(),
             max_connections: all.saturating_sub(max_connections_apart).max(1),
             max_connections_apart,
             ..DbConfig::default()

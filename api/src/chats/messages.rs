@@ -42,15 +42,31 @@ pub async fn list(
     page: MessagesPage,
 ) -> Result<Vec<Message>> {
     let mut conn = api.db.read().await?;
-    access::find(&mut conn.link(), chat, user).await?.to_enter()?;
-    let Some(around) = page.around else { return part(&mut conn.link(), chat, page).await };
+    let access = access::find(&mut conn.link(), chat, user).await?;
+    access.to_enter()?;
+    // Who may read is the primary's to say, and how far the chat goes.
+    if let Some(proof) = api.db.proof(&mut conn, [(chat.0, access.last_seq.0)]).await? {
+        drop(conn);
+        if let Some((mut conn, replica)) = proof.ask().await
+            && let Some(found) = replica.answer(whole(&mut conn.link(), chat, page)).await
+        {
+            return Ok(found);
+        }
+        conn = api.db.read().await?;
+    }
+    whole(&mut conn.link(), chat, page).await
+}
+
+/// Both sides of a cursor, or one.
+async fn whole(conn: &mut Link<'_>, chat: ChatId, page: MessagesPage) -> Result<Vec<Message>> {
+    let Some(around) = page.around else { return part(conn, chat, page).await };
     let limit = page.limit.clamp(1, MAX_MESSAGES);
     let before = Some(Seq(around.0.saturating_add(1)));
     let upto = MessagesPage { before, limit: limit - limit / 2, ..Default::default() };
-    let mut found = part(&mut conn.link(), chat, upto).await?;
+    let mut found = part(conn, chat, upto).await?;
     if limit > 1 {
         let behind = MessagesPage { after: Some(around), limit: limit / 2, ..Default::default() };
-        found.extend(part(&mut conn.link(), chat, behind).await?);
+        found.extend(part(conn, chat, behind).await?);
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 //! violated constraint into its own refusal right after the query; everything else becomes a
 //! [`Error`], and its cause goes to the log there.
 
-use super::servers;
+use super::{replicas, servers};
 use crate::error::Error;
 
 /// A statement failed.
@@ -18,9 +18,15 @@ pub enum DbError {
     /// Somebody else holds a row for longer than the transaction waits.
     #[error("a row is locked: {0}")]
     Held(sqlx::Error),
+    /// Another transaction stood in the way, and nothing of this one is stored: it may be carried out again.
+    #[error("another transaction stood in the way: {0}")]
+    Conflict(sqlx::Error),
     /// A function of the schema does not do what it was asked for; there is another way.
     #[error("the database's function declined")]
     Declined,
+    /// A read replica failed: the primary is to be read instead.
+    #[error("a read replica failed: {0}")]
+    Replica(sqlx::Error),
     /// A fault of ours.
     #[error("the database refused: {0}")]
     Fault(sqlx::Error),
@@ -48,6 +54,9 @@ impl DbError {
 
 impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
+        if replicas::is_asked() {
+            return Self::Replica(error);
+        }
         match &error {
             sqlx::Error::Database(cause) => {
                 if let Some(name) = constraint(cause.as_ref()) {
@@ -56,6 +65,9 @@ impl From<sqlx::Error> for DbError {
                 let code = cause.code().unwrap_or_default();
                 if code == "55P03" {
                     return Self::Held(error);
+                }
+                if ["40P01", "40001"].contains(&code.as_ref()) {
+                    return Self::Conflict(error);
                 }
                 if code == "SB001" {
                     return Self::Declined;
@@ -106,13 +118,11 @@ fn constraint(error: &dyn sqlx::error::DatabaseError) -> Option<String> {
 
 /// Conditions that pass by themselves. Of PostgreSQL, whose codes have five characters: connection
 /// exceptions (08), insufficient resources (53), operator intervention and statement time-out (57),
-/// deadlock (40P01), serialization (40001), read-only after a failover (25006). Of SQLite, whose codes are numbers with the kind
-/// in the lowest byte: busy (5), out of memory (7), ran for too long (9), the disk fails (10) or is full
-/// (13), the file cannot be opened (14).
+/// read-only after a failover (25006). Of SQLite, whose codes are numbers with the kind in the lowest byte: busy (5),
+/// out of memory (7), ran for too long (9), the disk fails (10) or is full (13), the file cannot be opened (14).
 fn is_passing(code: &str) -> bool {
     if code.len() == 5 {
-        return ["08", "53", "57"].iter().any(|class| code.starts_with(class))
-            || ["40P01", "40001", "25006"].contains(&code);
+        return ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || code == "25006";
     }
     code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 7 | 9 | 10 | 13 | 14))
 }
@@ -129,12 +139,20 @@ impl From<DbError> for Error {
                 tracing::warn!(error = %cause, "gave up waiting for a locked row");
                 Error::unavailable()
             }
+            DbError::Conflict(cause) => {
+                tracing::info!(error = %cause, "another transaction stood in the way");
+                Error::conflict()
+            }
             DbError::Constraint(name) => {
                 tracing::error!(
                     db.constraint = name,
                     "a statement violated a constraint unexpectedly"
                 );
                 Error::internal()
+            }
+            DbError::Replica(cause) => {
+                tracing::warn!(error = %cause, "a read replica failed");
+                Error::unavailable()
             }
             DbError::Declined => {
                 tracing::error!("a function of the database declined unexpectedly");
@@ -160,6 +178,9 @@ pub enum ConnectError {
     /// A PostgreSQL URL that cannot be read. PostgreSQL itself need not be there.
     #[error("DATABASE_URL is not a valid PostgreSQL URL: {0}")]
     Url(sqlx::Error),
+    /// The same of the read replicas.
+    #[error("DATABASE_REPLICA_URL must be such as postgres://user@db2,db3:5433/name")]
+    ReplicaUrl,
     /// No host between two commas, or too many.
     #[error("DATABASE_URL must name one to 16 hosts, such as postgres://user@db1,db2:5433/name")]
     Hosts,
@@ -178,7 +199,7 @@ mod tests {
     #[test]
     fn what_passes_by_itself_is_no_fault() {
         // SQLite's extended codes: snapshot too old, no space for the shared index, failed sync.
-        for code in ["08006", "53100", "57014", "40P01", "5", "517", "9", "13", "4874", "1034"] {
+        for code in ["08006", "53100", "57014", "25006", "5", "517", "9", "13", "4874", "1034"] {
             assert!(is_passing(code), "{code}");
         }
         // Syntax; a corrupt file, a write by a reader, a check.

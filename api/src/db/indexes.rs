@@ -44,8 +44,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn make(db: &Db) -> Result<(), DbError> {
     let Db::Postgres(pool, ..) = db else { return Ok(()) };
     while !are_there(&mut *pool.acquire().await?).await? {
-        // Between its statements, such a transaction is one that nobody waits for.
-        let mut lock = pool.begin().await?;
+        // Between its statements, such a transaction is one that nobody waits for, unless the server's default is
+        // one that keeps what it sees.
+        let mut lock = pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
         sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
             .execute(&mut *lock)
             .await?;

@@ -9,6 +9,7 @@
 //! Numbers are `i64` (cast what PostgreSQL would make smaller), times are milliseconds.
 
 use super::{DbError, LastWrite};
+use crate::conflict;
 use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction, pool::PoolConnection};
 
 /// A connection for reading.
@@ -65,6 +66,7 @@ impl Tx {
                 written.iter().for_each(LastWrite::now);
             }
         }
+        conflict::note_commit();
         Ok(())
     }
 

@@ -45,11 +45,16 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0013_accounts"),
     migration!("0014_administration"),
     migration!("0015_avatars"),
+    migration!("0016_profiles"),
     migration!("0017_buckets"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.
 const NAMES: &str = "0003_names";
+
+/// Whatever the server's default: behind the lock, it sees what those before it have made.
+const PATIENT: &str = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0";
 
 /// A statement that waits for a table makes everybody wait who comes later: not for long.
 const BRIEF: &str = "SET LOCAL lock_timeout = '1s'";
@@ -59,9 +64,6 @@ const TRIES: u32 = 60;
 
 /// Between two tries, so that the statements which queued up behind the last one get on.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// PostgreSQL has ended a transaction that waited in a circle.
-const DEADLOCK: &str = "40P01";
 
 /// The advisory lock's key on PostgreSQL: any number that no other program uses.
 const LOCK_KEY: i64 = 0x5357_4954_4348;
@@ -119,7 +121,9 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
                 tell(found);
                 return Ok(());
             }
-            Err(MigrateError::Failed { name, error }) if is_in_the_way(&error) && tries < TRIES => {
+            Err(MigrateError::Failed { name, error: DbError::Held(_) | DbError::Conflict(_) })
+                if tries < TRIES =>
+            {
                 if tries == 0 {
                     tracing::info!("migration {name} waits until nobody uses its tables");
                 }
@@ -128,17 +132,6 @@ pub(super) async fn migrate(db: &Db) -> Result<(), MigrateError> {
             }
             Err(error) => return Err(error),
         }
-    }
-}
-
-/// Whether somebody uses a table that the migration needs, and waits for nobody, or for one that it has.
-fn is_in_the_way(error: &DbError) -> bool {
-    match error {
-        DbError::Held(_) => true,
-        DbError::Unavailable(sqlx::Error::Database(cause)) => {
-            cause.code().as_deref() == Some(DEADLOCK)
-        }
-        _ => false,
     }
 }
 
@@ -156,8 +149,7 @@ async fn step(db: &Db) -> Result<MigrationStep, MigrateError> {
     // A migration may take longer than a request, and so may waiting for another process's.
     match tx.link() {
         Link::Postgres(_) => {
-            run_script(&mut tx, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-                .await?;
+            run_script(&mut tx, PATIENT).await?;
             execute!(tx, "SELECT pg_advisory_xact_lock($1)", LOCK_KEY)?;
         }
         Link::Sqlite(conn) => take_all_time(conn).await.map_err(DbError::from)?,

@@ -20,6 +20,7 @@ mod indexes;
 mod link;
 mod list;
 mod migrate;
+mod replicas;
 mod servers;
 pub(crate) mod skeletons;
 mod sqlite;
@@ -31,6 +32,7 @@ pub use link::{Conn, Link, Tx};
 pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, row, run};
 pub use list::List;
 pub use migrate::MigrateError;
+pub use replicas::Replicas;
 pub use servers::Servers;
 pub use sqlite::LastWrite;
 pub use warm::Warm;
@@ -50,6 +52,8 @@ use std::{
 pub struct DbConfig {
     /// The PostgreSQL user's, when it is not in the URL.
     pub password: Option<Secret>,
+    /// The URL of servers that follow the one that takes writes. Each gets as many connections as that one.
+    pub replicas: Option<Secret>,
     /// PostgreSQL connections of one process for gateways' calls. Posts come in a few lanes per gateway
     /// and hold a connection for milliseconds; with those of people, six apis fit into a server's
     /// default of 100.
@@ -77,6 +81,7 @@ impl Default for DbConfig {
     fn default() -> Self {
         Self {
             password: None,
+            replicas: None,
             max_connections: 10,
             max_connections_apart: 6,
             acquire_timeout: Duration::from_secs(3),
@@ -99,33 +104,42 @@ impl DbConfig {
         options
             .application_name("switchboard-api")
             .statement_cache_capacity(STATEMENTS)
-            .options([
-                ("statement_timeout", self.statement_timeout.as_millis()),
-                ("lock_timeout", self.lock_timeout.as_millis()),
-                ("idle_in_transaction_session_timeout", self.statement_timeout.as_millis()),
-            ])
-            // Every query here goes by its indexes, whatever the tables hold. So each is planned
-            // once, because planning costs more than most of them; and not in a way that reads
-            // tables whole, which is right while they are empty and kept for a minute after.
-            .options([
-                ("plan_cache_mode", "force_generic_plan"),
-                ("enable_seqscan", "off"),
-                ("enable_hashjoin", "off"),
-                ("enable_mergejoin", "off"),
-                ("enable_material", "off"),
-                // Our loops meet few rows twice, and each execution would make a table to remember them.
-                ("enable_memoize", "off"),
-                ("random_page_cost", "1.1"),
-                // For queries that read much: started for one of ours, they cost all the others.
-                ("max_parallel_workers_per_gather", "0"),
-                ("jit", "off"),
-            ])
+            .options(self.session_settings())
+    }
+
+    /// The settings of each PostgreSQL session. A pooler may keep them from the server; then its user needs them.
+    pub fn session_settings(&self) -> Vec<(&'static str, String)> {
+        let millis = |time: Duration| time.as_millis().to_string();
+        let settings = [
+            ("statement_timeout", millis(self.statement_timeout)),
+            ("lock_timeout", millis(self.lock_timeout)),
+            ("idle_in_transaction_session_timeout", millis(self.statement_timeout)),
+        ];
+        let plans = PLANS.map(|(setting, value)| (setting, value.to_owned()));
+        settings.into_iter().chain(plans).collect()
     }
 
     fn pool(&self) -> PgPoolOptions {
         PgPoolOptions::new().acquire_timeout(self.acquire_timeout)
     }
 }
+
+/// Every query here goes by its indexes, whatever the tables hold. So each is planned once, because planning costs more
+/// than most of them; and not in a way that reads tables whole, which is right while they are empty and kept for a
+/// minute after.
+const PLANS: [(&str, &str); 9] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
+    // Our loops meet few rows twice, and each execution would make a table to remember them.
+    ("enable_memoize", "off"),
+    ("random_page_cost", "1.1"),
+    // For queries that read much: started for one of ours, they cost all the others.
+    ("max_parallel_workers_per_gather", "0"),
+    ("jit", "off"),
+];
 
 /// Prepared statements kept per connection: all of ours, with room.
 const STATEMENTS: usize = 256;
@@ -159,8 +173,8 @@ impl Waiting {
 #[derive(Clone, Debug)]
 pub enum Db {
     /// Any number of apis may share it. Some of the pool's connections are kept for calls that come one after
-    /// the other.
-    Postgres(PgPool, Warm, Servers),
+    /// the other. Its replicas are read where they prove that they may.
+    Postgres(PgPool, Warm, Servers, Option<Replicas>),
     /// A file, of one process.
     Sqlite {
         /// Several connections, which never wait for the writer.
@@ -182,8 +196,15 @@ impl Db {
     pub async fn connect(url: &str, config: &DbConfig) -> Result<Self, ConnectError> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             let servers = Servers::parse(url, |options| config.session(options))?;
-            let pool = servers.pool(config.pool().max_connections(config.max_connections));
-            return Ok(Self::Postgres(pool, Warm::default(), servers));
+            let options = config.pool().max_connections(config.max_connections);
+            let replicas = config.replicas.as_ref().map(|url| {
+                let servers = Servers::parse(url.reveal(), |options| config.session(options));
+                let servers = servers.map_err(|_| ConnectError::ReplicaUrl)?;
+                Ok::<_, ConnectError>(Replicas::new(servers, &options))
+            });
+            let replicas = replicas.transpose()?;
+            let pool = servers.pool(options);
+            return Ok(Self::Postgres(pool, Warm::default(), servers, replicas));
         }
         let Some(path) = url.strip_prefix("sqlite:") else {
             return Err(ConnectError::Scheme);
@@ -262,9 +283,11 @@ impl Db {
     /// of theirs free, however long these take. SQLite's one writer is shared all the same.
     pub fn apart(&self, config: &DbConfig) -> Self {
         match self {
-            Self::Postgres(.., servers) => {
+            Self::Postgres(.., servers, replicas) => {
                 let options = config.pool().max_connections(config.max_connections_apart);
-                Self::Postgres(servers.pool(options), Warm::default(), servers.clone())
+                let replicas = replicas.as_ref().map(|replicas| replicas.apart(&options));
+                let pool = servers.pool(options);
+                Self::Postgres(pool, Warm::default(), servers.clone(), replicas)
             }
             Self::Sqlite { read, write, written } => {
                 let options = read.options().clone();
@@ -353,7 +376,12 @@ impl Db {
     pub async fn close(&self) {
         match self {
             // Closing begins first: from then on nothing is kept warm.
-            Self::Postgres(pool, warm, _) => drop(tokio::join!(pool.close(), warm.close())),
+            Self::Postgres(pool, warm, _, replicas) => {
+                tokio::join!(pool.close(), warm.close());
+                if let Some(replicas) = replicas {
+                    replicas.close().await;
+                }
+            }
             Self::Sqlite { read, write, .. } => {
                 read.close().await;
                 write.close().await;

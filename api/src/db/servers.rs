@@ -5,13 +5,13 @@
 use super::{Conn, ConnectError, DbError, TRUSTED};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    Connection as _, PgConnection, PgPool, Row as _,
     pool::PoolConnectionMetadata,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use std::{
     io,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Once},
     time::{Duration, Instant},
 };
 use tokio::{sync::watch, time};
@@ -38,8 +38,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Between two looks for a server that takes writes: a failover takes seconds.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Whether the session may write. On a standby it may not; nor where an administrator has switched writes off.
-const WRITABLE: &str = "SELECT current_setting('transaction_read_only') = 'off'";
+/// Whether the session may write: on a standby it may not, nor where an administrator has switched writes off. And
+/// whether it has our settings. One message, because a pooler may have another session for the next one.
+const WRITABLE: &str = "SELECT current_setting('transaction_read_only') = 'off' AS writable,
+    current_setting('plan_cache_mode') = 'force_generic_plan' AS settled";
+
+/// A pooler that keeps our settings from PostgreSQL is told of once.
+static UNSETTLED: Once = Once::new();
 
 /// Something answered that it cannot be written to, or is going away: whatever is connected is closed when it
 /// is taken up next, and the server that takes writes is looked for.
@@ -87,6 +92,11 @@ impl Servers {
         let urls = one_for_each_host(url)?;
         let options = urls.iter().map(|url| url.parse().map(&configure).map_err(ConnectError::Url));
         Ok(Self(options.collect::<Result<_, _>>()?))
+    }
+
+    /// All of them.
+    pub(super) fn each(&self) -> &[PgConnectOptions] {
+        &self.0
     }
 
     /// A pool of connections to the server that takes writes. Connects when it is first used.
@@ -148,7 +158,16 @@ impl Servers {
 }
 
 async fn is_writable(conn: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar(WRITABLE).persistent(false).fetch_one(conn).await
+    let row = sqlx::raw_sql(WRITABLE).fetch_one(conn).await?;
+    if !row.try_get::<bool, _>("settled")? {
+        UNSETTLED.call_once(|| {
+            tracing::warn!(
+                "PostgreSQL does not know the settings of our sessions, because of a pooler: set them for its user, \
+                 as docs/operations.md says"
+            );
+        });
+    }
+    row.try_get("writable")
 }
 
 /// Leads the pool to the server that takes writes, until the pool is closed.

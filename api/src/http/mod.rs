@@ -1,8 +1,11 @@
 //! What surrounds every request, public or internal: metrics, a time limit, a body limit, security
 //! headers, answers for panics and for paths and methods that do not exist.
 
+mod again;
 pub(crate) mod extract;
 mod problem;
+
+pub(crate) use again::repeat;
 
 use crate::error::{Error, Result, fault};
 use axum::{

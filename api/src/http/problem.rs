@@ -1,5 +1,6 @@
 //! Errors as HTTP clients see them: the status of each code, and the answer as `application/problem+json`.
 
+use super::again::Conflict;
 use crate::error::Error;
 use axum::{
     http::StatusCode,
@@ -9,7 +10,7 @@ use platform::problem::{FieldError, Problem};
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let Error { code, detail, fields, retry_after, chat_id, second_step } = error;
+        let Error { code, detail, fields, retry_after, chat_id, second_step, conflict: _ } = error;
         let field = |field: crate::error::InvalidField| FieldError {
             field: field.field,
             message: field.message,
@@ -29,6 +30,11 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        Problem::from(self).into_response()
+        let conflict = self.conflict;
+        let mut response = Problem::from(self).into_response();
+        if conflict {
+            response.extensions_mut().insert(Conflict);
+        }
+        response
     }
 }

@@ -1,6 +1,7 @@
 //! The calls gateways make: over HTTP and streams with a shared secret, or directly in one process. What each
 //! promises is written at its types in [`protocol::calls`]. Who calls is trusted to have checked the
-//! users' tokens, and nothing more. Each call checks how long its list is and hands over to the service.
+//! users' tokens, and nothing more. Each call checks how long its list is and hands over to the service, again if the
+//! database asks for that.
 //!
 //! - `stream.rs`: `post` over streams
 
@@ -9,6 +10,7 @@ mod stream;
 use crate::{
     accounts::guests,
     chats::{changed, dormant, events, marks, opening, peers, post, view},
+    conflict,
     error::{Error, Result},
     http::{Surroundings, extract::Json},
     state::Api,
@@ -67,43 +69,43 @@ pub(crate) fn router(secrets: &[Secret], surroundings: Surroundings) -> Router<A
 /// Which sessions may open, and their users' chats.
 pub async fn open(api: &Api, request: Open) -> Result<Opened> {
     check_batch("sessions", request.sessions.len())?;
-    opening::open(api, request).await
+    conflict::repeat(|| opening::open(api, request.clone())).await
 }
 
 /// Carries commands out in order.
 pub async fn post(api: &Api, request: Post) -> Result<Posted> {
     check_batch("commands", request.commands.len())?;
-    post::post(api, request).await
+    conflict::repeat(|| post::post(api, &request)).await
 }
 
 /// What was missed in ranges of chats.
 pub async fn events(api: &Api, request: Events) -> Result<EventsFound> {
     check_batch("ranges", request.ranges.len())?;
-    events::events(api, request).await
+    conflict::repeat(|| events::events(api, request.clone())).await
 }
 
 /// Chats as users may watch them.
 pub async fn view(api: &Api, request: View) -> Result<Viewed> {
     check_batch("chats", request.chats.len())?;
-    view::view(api, request).await
+    conflict::repeat(|| view::view(api, request.clone())).await
 }
 
 /// Marks chats dormant for users.
 pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked> {
     check_batch("chats", request.chats.len())?;
-    dormant::dormant(api, request).await
+    conflict::repeat(|| dormant::dormant(api, request.clone())).await
 }
 
 /// The private chats of pairs of users.
 pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound> {
     check_batch("pairs", request.pairs.len())?;
-    peers::peers(api, request).await
+    conflict::repeat(|| peers::peers(api, request.clone())).await
 }
 
 /// The guests of these names.
 pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
     check_batch("names", request.names.len())?;
-    guests::guests(api, request).await
+    conflict::repeat(|| guests::guests(api, request.clone())).await
 }
 
 async fn read_marks(
@@ -118,12 +120,12 @@ async fn read_marks(
 /// Moves read marks.
 pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
     check_batch("marks", request.marks.len())?;
-    marks::mark_read(api, request).await
+    conflict::repeat(|| marks::mark_read(api, request.clone())).await
 }
 
 /// What happened lately.
 pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
-    changed::changed(api, request).await
+    conflict::repeat(|| changed::changed(api, request.clone())).await
 }
 
 /// Every list of a call is bounded.

@@ -32,8 +32,11 @@ pub(crate) mod status;
 mod users;
 mod views;
 
-use crate::state::Api;
-use axum::{Router, middleware::from_fn_with_state};
+use crate::{http::repeat, state::Api};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 
@@ -77,5 +80,6 @@ pub fn document() -> Value {
 
 /// All public routes, each of which takes what it costs from its caller's share.
 pub fn limited(api: &Api) -> OpenApiRouter<Api> {
-    routes().route_layer(from_fn_with_state(api.clone(), limit::limit))
+    // The last layer is the outermost: what is tried again is paid for once.
+    routes().route_layer(from_fn(repeat)).route_layer(from_fn_with_state(api.clone(), limit::limit))
 }

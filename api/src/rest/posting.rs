@@ -193,7 +193,7 @@ async fn carry_out(
         _ => "client_message_id",
     };
     let command = Command { user_id: caller.user_id, chat_id, action };
-    let mut posted = post::post(api, Post::patient(vec![command])).await?;
+    let mut posted = post::post(api, &Post::patient(vec![command])).await?;
     let receipt = match posted.results.pop() {
         Some(Ok(receipt)) => receipt,
         Some(Err(refusal)) => return Err(refused(refusal, key)),

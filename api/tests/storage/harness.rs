@@ -134,9 +134,16 @@ impl T {
 
     /// On the database of this URL, which the caller keeps.
     pub async fn at(url: &str) -> Self {
+        Self::with(url, &DbConfig::default()).await
+    }
+
+    /// The same with other numbers.
+    pub async fn with(url: &str, config: &DbConfig) -> Self {
         match watch(url).await {
-            Some((options, log)) => Self::start_at(&format!("{url}{options}"), Some(log)).await,
-            None => Self::start_at(url, None).await,
+            Some((options, log)) => {
+                Self::start_at(&format!("{url}{options}"), config, Some(log)).await
+            }
+            None => Self::start_at(url, config, None).await,
         }
     }
 
@@ -144,17 +151,17 @@ impl T {
     /// would hold them up.
     pub async fn unwatched() -> Self {
         let place = Place::fresh(false).await;
-        let mut t = Self::start_at(&place.url(), None).await;
+        let mut t = Self::start_at(&place.url(), &DbConfig::default(), None).await;
         t._place = Some(place);
         t
     }
 
-    async fn start_at(url: &str, log: Option<LogMark>) -> Self {
-        let db = Db::connect(url, &DbConfig::default()).await.unwrap();
+    async fn start_at(url: &str, config: &DbConfig, log: Option<LogMark>) -> Self {
+        let db = Db::connect(url, config).await.unwrap();
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
         let parts = Parts {
-            people: db.apart(&DbConfig::default()),
+            people: db.apart(config),
             db,
             bus: Bus::local(),
             presence: Presence::local(),

@@ -38,6 +38,7 @@ const API: &[&str] = &[
     "lookalikes",
     "parts",
     "config",
+    "conflict",
     "error",
 ];
 

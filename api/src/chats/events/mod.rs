@@ -54,9 +54,24 @@ pub async fn events_with_limit(api: &Api, request: Events, limit: usize) -> Resu
         }
         found.push(Some(RangeFound { events: Vec::new(), upto: Seq(upto), head: Seq(head) }));
     }
-    if !wanted.is_empty() {
-        fill(&mut conn, &request.ranges, &mut wanted, &mut found).await?;
+    if wanted.is_empty() {
+        return Ok(EventsFound { ranges: found });
     }
+    // The heads are the primary's, so a replica that has them answers the same.
+    let missed =
+        wanted.iter().filter_map(|range| Some((range.chat_id, *heads.get(&range.chat_id)?)));
+    if let Some(proof) = api.db.proof(&mut conn, missed).await? {
+        drop(conn);
+        if let Some((mut conn, replica)) = proof.ask().await {
+            let (mut wanted, mut found) = (wanted.clone(), found.clone());
+            let read = fill(&mut conn, &request.ranges, &mut wanted, &mut found);
+            if replica.answer(read).await.is_some() {
+                return Ok(EventsFound { ranges: found });
+            }
+        }
+        conn = api.db.read().await?;
+    }
+    fill(&mut conn, &request.ranges, &mut wanted, &mut found).await?;
     Ok(EventsFound { ranges: found })
 }
 

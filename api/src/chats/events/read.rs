@@ -17,7 +17,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 
 /// A range to read: from after one place to another, which is in it.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub(super) struct WantedRange {
     /// Its own place in the question.
     pub place: i64,

@@ -47,12 +47,12 @@ use std::collections::HashMap;
 /// Carries the commands out in order. A refused command does not hinder the others, nor does a chat
 /// that somebody holds when the caller is impatient; an error means that nothing is known of any, and
 /// the same call may be made again.
-pub async fn post(api: &Api, request: Post) -> Result<Posted> {
+pub async fn post(api: &Api, request: &Post) -> Result<Posted> {
     metrics::histogram!("post_batch_size").record(request.commands.len() as f64);
     let Post { commands, impatient } = request;
-    let held = if impatient { HeldChats::Skip } else { HeldChats::Wait };
+    let held = if *impatient { HeldChats::Skip } else { HeldChats::Wait };
     // Those that pass are worth asking the database about.
-    let sound = Sifted::new(&commands, plan::check);
+    let sound = Sifted::new(commands, plan::check);
     let (decided, events) = match sound.passed() {
         [] => Default::default(),
         passed => carry_out(api, passed, held).await?,

@@ -61,7 +61,7 @@ pub(super) async fn attempt(
     batch: PlainBatch,
     patience: Duration,
 ) -> Result<(Short, News)> {
-    let Db::Postgres(pool, warm, _) = db else { return Ok((Short::Declined, News::default())) };
+    let Db::Postgres(pool, warm, ..) = db else { return Ok((Short::Declined, News::default())) };
     let short = match run(pool, warm, batch.call(patience)?).await {
         Ok(Some(confirmed)) => {
             let (results, news) = batch.tell(confirmed)?;
