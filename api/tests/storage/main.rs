@@ -27,6 +27,7 @@ mod ordinals;
 mod outage;
 mod peers;
 mod plans;
+mod pooler;
 mod posting;
 mod ranges;
 mod reading;
