@@ -22,6 +22,7 @@ mod membership;
 mod migrations;
 mod names;
 mod one_call;
+mod online;
 mod opening;
 mod ordinals;
 mod outage;

@@ -12,15 +12,15 @@ use protocol::{calls::Post, id::Seq};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apis_share_the_connections_of_a_pooler() {
     let server = Postgres::start().await.unwrap();
-    let url = server.create_database().await;
-    let name = url.rsplit('/').next().unwrap();
+    let database = server.create_database().await;
+    let name = database.name();
     // The pooler keeps the sessions' settings to itself.
     for (setting, value) in DbConfig::default().session_settings() {
         server.sql(&format!("ALTER DATABASE {name} SET {setting} = '{value}'")).await.unwrap();
     }
     let pooler = PgBouncer::start(&server).await.unwrap();
     // The first one migrates.
-    let apis = [T::at(&pooler.url(name), None).await, T::at(&pooler.url(name), None).await];
+    let apis = [T::at(&pooler.url(name)).await, T::at(&pooler.url(name)).await];
     let [t, other] = &apis;
     let [ann, bob] = t.users(["ann", "bob"]).await;
     let chats = [t.group(ann, &[bob]).await, t.group(bob, &[ann]).await];

@@ -49,7 +49,7 @@ const DELETED: ChatId = ChatId(4);
 const LIVE: &str = "0198c6a0-0000-7000-8000-000000000001";
 
 /// Rows for all tables of a version, as its programs wrote them.
-fn rows(version: usize) -> String {
+pub fn rows(version: usize) -> String {
     let mut sql = format!(
         "INSERT INTO users (username, username_key, name, email, email_key, password_hash, created_at)
          VALUES ('Ann', 'ann', 'Ann', 'A@b.c', 'a@b.c', 'h', 1), ('bob', 'bob', 'Bob', NULL, NULL, 'h', 2);
@@ -93,7 +93,7 @@ fn rows(version: usize) -> String {
     sql
 }
 
-async fn run(db: &Db, sql: String) {
+pub async fn run(db: &Db, sql: String) {
     let sql = AssertSqlSafe(sql);
     match db {
         Db::Postgres(pool, ..) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
