@@ -1,7 +1,9 @@
 //! A Redis primary with a replica, and three sentinels that watch them.
 
-use crate::{Process, Program, Redis, installed, port::free_port, scratch::Scratch};
-use anyhow::Result;
+use crate::{
+    Process, Program, Redis, installed, installed::shipped, port::free_port, scratch::Scratch,
+};
+use anyhow::{Result, ensure};
 use std::{fs, time::Duration};
 
 /// Sentinels find each other by messages that they send every two seconds.
@@ -67,17 +69,19 @@ impl RedisSentinels {
 impl RedisSentinel {
     fn start(primary: u16) -> Result<Self> {
         let (port, scratch) = (free_port(), Scratch::new("sentinel")?);
-        let (file, name) = (scratch.path().join("sentinel.conf"), RedisSentinels::NAME);
-        // A sentinel writes what it learns into its own configuration.
-        let lines = [
-            format!("port {port}"),
-            "bind 127.0.0.1".to_owned(),
-            format!("dir {}", scratch.path().display()),
-            format!("sentinel monitor {name} 127.0.0.1 {primary} 2"),
-            format!("sentinel down-after-milliseconds {name} {DOWN_AFTER_MILLISECONDS}"),
-            format!("sentinel failover-timeout {name} 10000"),
-        ];
-        fs::write(&file, lines.join("\n"))?;
+        // The shipped configuration, at these addresses and less patient. A sentinel writes what it learns into it.
+        let mut text = fs::read_to_string(shipped("redis/sentinel.conf"))?;
+        for (shipped, ours) in [
+            ("port 26379", format!("bind 127.0.0.1\nport {port}")),
+            ("dir /data", format!("dir {}", scratch.path().display())),
+            ("monitor main redis 6379", format!("monitor main 127.0.0.1 {primary}")),
+            ("milliseconds main 5000", format!("milliseconds main {DOWN_AFTER_MILLISECONDS}")),
+        ] {
+            ensure!(text.contains(shipped), "sentinel.conf has no {shipped}");
+            text = text.replace(shipped, &ours);
+        }
+        let file = scratch.path().join("sentinel.conf");
+        fs::write(&file, text)?;
         let program = Program::new("sentinel", installed::find("redis-sentinel")?, scratch.path())
             .args([file]);
         Ok(Self { process: Process::start(program)?, port, _scratch: scratch })

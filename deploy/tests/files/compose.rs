@@ -7,6 +7,8 @@ use deploy::{
     image::{Image, stages},
     known::{self, BINARIES, root},
 };
+use platform::{redis::RedisConfig, settings::Secret};
+use serde_yaml_ng::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -352,5 +354,38 @@ fn the_example_names_what_can_be_set_and_what_happens_otherwise() {
         });
         let default = default.clone().or(of_program).unwrap_or_default();
         assert_eq!(told[name.as_str()], default, "{name}");
+    }
+}
+
+/// What `deploy/compose/sentinel.yml` adds is what its gateways and apis are told to look for.
+#[test]
+fn the_sentinels_beside_the_project_are_those_that_are_asked() {
+    let text = fs::read_to_string(root().join("deploy/compose/sentinel.yml")).unwrap();
+    let whole: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let services = whole["services"].as_mapping().unwrap();
+    let sentinels: Vec<&str> = services
+        .keys()
+        .filter_map(Value::as_str)
+        .filter(|name| name.starts_with("sentinel-"))
+        .collect();
+    assert_eq!(sentinels.len(), 3, "two of three agree");
+    let conf = fs::read_to_string(root().join("deploy/redis/sentinel.conf")).unwrap();
+    assert!(conf.contains("\nsentinel monitor main redis 6379 2\n"), "{conf}");
+    for name in ["gateway", "api"] {
+        let url = whole["services"][name]["environment"]["REDIS_URL"].as_str().unwrap();
+        assert_eq!(url, format!("redis+sentinel://{}/main", sentinels.join(",")));
+        RedisConfig::new(&Secret::new(url)).unwrap();
+    }
+    for name in services.keys().filter_map(Value::as_str) {
+        let service = &whole["services"][name];
+        if project().services.contains_key(name) {
+            continue;
+        }
+        assert_eq!(service["cap_drop"][0].as_str(), Some("ALL"), "{name}");
+        assert_eq!(service["read_only"].as_bool(), Some(true), "{name}");
+        assert!(service["healthcheck"].is_mapping(), "{name}");
+        let limit = &service["deploy"]["resources"]["limits"]["memory"];
+        assert!(limit.is_string(), "{name}");
+        assert_eq!(service["image"], project().services["redis"].0["image"], "{name}");
     }
 }

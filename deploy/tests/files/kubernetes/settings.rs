@@ -6,13 +6,21 @@ use deploy::{
     known,
     kubernetes::{Container, EnvValue, list},
 };
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, sync::LazyLock};
+
+/// A certificate and its key.
+static PAPERS: LazyLock<(String, String)> = LazyLock::new(|| {
+    let made = rcgen::generate_simple_self_signed(["redis.example.com".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+});
 
 /// Something in place of a secret, of the form that the setting wants.
 fn stand_in(key: &str) -> String {
     match key {
         "JWT_PRIVATE_KEY" => api::auth::tokens::generate_pem().unwrap().reveal().to_owned(),
         "REDIS_URL" => "redis://:password@redis.example.com:6379/0".to_owned(),
+        "REDIS_CA" | "REDIS_CERTIFICATE" => PAPERS.0.clone(),
+        "REDIS_KEY" => PAPERS.1.clone(),
         "SMTP_URL" => "smtps://user:password@mail.example.com".to_owned(),
         _ => "0123456789abcdef0123456789abcdef".to_owned(),
     }
@@ -119,16 +127,32 @@ fn gateways_and_apis_agree() {
             let workload = manifests.workload(name).unwrap();
             manifests.containers(&workload.pod).unwrap().pop().unwrap()
         });
-        for name in ["INTERNAL_TOKEN", "REDIS_URL", "GUESTS", "TRUSTED_PROXIES", "ALLOWED_ORIGINS"]
-        {
+        for name in [
+            "INTERNAL_TOKEN",
+            "REDIS_URL",
+            "REDIS_STATE_URL",
+            "REDIS_CA",
+            "REDIS_CERTIFICATE",
+            "REDIS_KEY",
+            "GUESTS",
+            "TRUSTED_PROXIES",
+            "ALLOWED_ORIGINS",
+        ] {
             assert_eq!(gateway.env.get(name), api.env.get(name), "{}: {name}", manifests.overlay);
         }
     }
 }
 
 /// Where Redis and the mail server are, and who may use the bucket, only the operator knows.
-const OPERATORS: [&str; 4] =
-    ["REDIS_URL", "SMTP_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+const OPERATORS: [&str; 7] = [
+    "REDIS_URL",
+    "REDIS_CA",
+    "REDIS_CERTIFICATE",
+    "REDIS_KEY",
+    "SMTP_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+];
 
 /// `api secrets` makes what else the manifests refer to.
 #[test]

@@ -1,6 +1,6 @@
 //! The user of `deploy/redis/users.acl`: it may do all that Switchboard does, and nothing else.
 
-use crate::{listener::Listener, soon};
+use crate::{listener::Listener, soon, state::used};
 use bytes::Bytes;
 use cluster::Redis;
 use platform::{
@@ -21,10 +21,21 @@ use uuid::Uuid;
 
 const PASSWORD: &str = "geheim";
 
+fn shipped_file() -> &'static str {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/redis/users.acl")
+}
+
+/// As the shipped user.
+fn config_of(server: &Redis) -> RedisConfig {
+    let url = format!("redis://switchboard:{PASSWORD}@127.0.0.1:{}/1", server.port());
+    let mut config = RedisConfig::new(&Secret::new(url)).unwrap();
+    config.limits.probe_every = Duration::from_millis(50);
+    config
+}
+
 /// The rules of the shipped user.
 fn shipped() -> Vec<String> {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/redis/users.acl");
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(shipped_file()).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("user switchboard ")).unwrap();
     line.split(' ').map(|rule| rule.replace("CHANGE-THIS-PASSWORD", PASSWORD)).collect()
 }
@@ -56,13 +67,6 @@ impl Guarded {
         let log: Vec<redis::Value> =
             log.arg("LOG").query_async(&mut self.administrator).await.unwrap();
         if log.is_empty() { String::new() } else { format!("{log:?}") }
-    }
-
-    fn config(&self) -> RedisConfig {
-        let url = format!("redis://switchboard:{PASSWORD}@127.0.0.1:{}/1", self.server.port());
-        let mut config = RedisConfig::new(&Secret::new(url)).unwrap();
-        config.limits.probe_every = Duration::from_millis(50);
-        config
     }
 }
 
@@ -148,7 +152,7 @@ async fn use_shards(config: &RedisConfig) {
 async fn the_shipped_user_may_do_all_that_is_done_and_no_more() {
     let mut guarded = Guarded::start().await;
     guarded.allow(&shipped()).await;
-    let config = guarded.config();
+    let config = config_of(&guarded.server);
     redis::cmd("CONFIG").arg("RESETSTAT").exec_async(&mut guarded.administrator).await.unwrap();
     use_state(&config).await;
     use_bus(&config).await;
@@ -193,9 +197,23 @@ async fn the_shipped_user_may_do_all_that_is_done_and_no_more() {
 }
 
 #[tokio::test]
+async fn the_shipped_file_is_one_that_a_server_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.acl");
+    let text = std::fs::read_to_string(shipped_file()).unwrap();
+    std::fs::write(&file, text.replace("CHANGE-THIS-PASSWORD", PASSWORD)).unwrap();
+    let server = Redis::start_with(&["--aclfile", &file.to_string_lossy()]).await.unwrap();
+    let config = config_of(&server);
+    used(&State::new(&config).unwrap(), 1).await.unwrap();
+    // Nobody else comes in.
+    let open = RedisConfig::new(&Secret::new(server.url())).unwrap();
+    assert!(used(&State::new(&open).unwrap(), 1).await.is_err());
+}
+
+#[tokio::test]
 async fn each_key_and_channel_of_the_shipped_user_is_missed() {
     let mut guarded = Guarded::start().await;
-    let config = guarded.config();
+    let config = config_of(&guarded.server);
     for missing in shipped().iter().filter(|rule| rule.starts_with('~') && !rule.contains('{')) {
         let rules: Vec<String> = shipped().into_iter().filter(|rule| rule != missing).collect();
         guarded.allow(&rules).await;
