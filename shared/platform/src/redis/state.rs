@@ -10,7 +10,7 @@ use super::{
 use deadpool::managed;
 use deadpool_redis::{PoolError, Runtime, Timeouts};
 use redis::{
-    AsyncConnectionConfig, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 
@@ -108,11 +108,12 @@ enum Lent {
 }
 
 impl StateConnection {
-    /// Keeps the verdict on the connection. A caller who stops waiting leaves it bad, because of what may be ahead of
-    /// its successor.
+    /// Keeps the verdict on the connection: it is good if the answer came, and from the right server. A caller who stops
+    /// waiting leaves it bad, because of what may be ahead of its successor.
     async fn judged<T>(
         &mut self,
         work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+        is_right: impl Fn(&T) -> bool,
     ) -> RedisResult<T> {
         let connection: &mut MultiplexedConnection = match &mut self.lent {
             Some(Lent::Fixed(connection)) => connection,
@@ -121,20 +122,24 @@ impl StateConnection {
         };
         self.is_good = false;
         let result = work(connection).await;
-        self.is_good = result.as_ref().err().is_none_or(|error| !is_elsewhere(error));
+        self.is_good = result.as_ref().is_ok_and(is_right);
         result
     }
 }
 
-/// The server is not the right one, or does not answer. Errors of scripts carry the code within their text.
-fn is_elsewhere(error: &RedisError) -> bool {
-    const CODES: [&str; 4] = ["READONLY", "MOVED", "MASTERDOWN", "CLUSTERDOWN"];
-    error.code().is_none_or(|code| CODES.contains(&code)) || error.to_string().contains("READONLY")
+/// What a server says that is not the right one. Older ones put the code of what a script met into the text.
+fn is_right(answer: &Value) -> bool {
+    const ELSEWHERE: [&str; 5] = ["READONLY", "MOVED", "MASTERDOWN", "CLUSTERDOWN", "EXECABORT"];
+    let Value::ServerError(error) = answer else { return true };
+    let within = error.details().is_some_and(|details| details.contains("READONLY"));
+    !within && !ELSEWHERE.contains(&error.code())
 }
 
 impl ConnectionLike for StateConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(self.judged(async |connection| connection.req_packed_command(cmd).await))
+        let work =
+            async |connection: &mut MultiplexedConnection| connection.req_packed_command(cmd).await;
+        Box::pin(self.judged(work, is_right))
     }
 
     fn req_packed_commands<'a>(
@@ -143,9 +148,10 @@ impl ConnectionLike for StateConnection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(self.judged(async move |connection| {
+        let work = async move |connection: &mut MultiplexedConnection| {
             connection.req_packed_commands(pipeline, offset, count).await
-        }))
+        };
+        Box::pin(self.judged(work, |answers: &Vec<Value>| answers.iter().all(is_right)))
     }
 
     fn get_db(&self) -> i64 {
