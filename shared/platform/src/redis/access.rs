@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What a URL says of all its servers. Never printed.
 #[derive(Clone)]
-pub(super) struct Access(ConnectionInfo);
+pub(super) struct Access(Box<ConnectionInfo>);
 
 impl Access {
     /// `like` has any address, which says whether servers are asked by TLS, and with which certificates.
@@ -27,17 +27,17 @@ impl Access {
         // What the library is called would be one more command to allow.
         let login = like.redis_settings().clone();
         let login = login.set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
-        Self(like.set_redis_settings(login).set_tcp_settings(tcp))
+        Self(Box::new(like.set_redis_settings(login).set_tcp_settings(tcp)))
     }
 
     /// The server at this address.
     pub(super) fn at(&self, host: &str, port: u16) -> ConnectionInfo {
-        self.0.clone().set_addr(at(self.0.addr(), host, port))
+        ConnectionInfo::clone(&self.0).set_addr(at(self.0.addr(), host, port))
     }
 
     /// The server at the address that was given.
     pub(super) fn there(self) -> ConnectionInfo {
-        self.0
+        *self.0
     }
 }
 

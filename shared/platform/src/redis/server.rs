@@ -18,7 +18,7 @@ pub struct Server(Kind);
 
 #[derive(Clone)]
 pub(super) enum Kind {
-    Fixed(ConnectionInfo),
+    Fixed(Box<ConnectionInfo>),
     Named(Arc<Guides>),
 }
 
@@ -45,7 +45,7 @@ pub(super) type Address = (String, u16);
 
 impl Server {
     pub(super) fn fixed(at: ConnectionInfo) -> Self {
-        Self(Kind::Fixed(at))
+        Self(Kind::Fixed(Box::new(at)))
     }
 
     pub(super) fn named(guides: Guides) -> Self {
@@ -66,7 +66,7 @@ impl Server {
         on_push: impl AsyncPushSender,
     ) -> RedisResult<Connected> {
         let (info, named) = match &self.0 {
-            Kind::Fixed(info) => (info.clone(), None),
+            Kind::Fixed(info) => (ConnectionInfo::clone(info), None),
             Kind::Named(guides) => {
                 let address = guides.ask(limits).await?.address;
                 let info = guides.access.at(&address.0, address.1);

@@ -10,7 +10,7 @@ use super::{
 use deadpool::managed;
 use deadpool_redis::{PoolError, Runtime, Timeouts};
 use redis::{
-    AsyncConnectionConfig, Cmd, Pipeline, RedisFuture, RedisResult, Value,
+    AsyncConnectionConfig, Cmd, ConnectionInfo, Pipeline, RedisFuture, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 
@@ -62,8 +62,11 @@ impl State {
                 let connection = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(limits.connect_timeout))
                     .set_response_timeout(Some(limits.response_timeout));
-                let manager = deadpool_redis::Manager::new_with_config(info.clone(), connection)
-                    .map_err(|_| InvalidRedisUrl::One)?;
+                let manager = deadpool_redis::Manager::new_with_config(
+                    ConnectionInfo::clone(info),
+                    connection,
+                )
+                .map_err(|_| InvalidRedisUrl::One)?;
                 let pool = deadpool_redis::Pool::builder(manager).max_size(limits.pool_size);
                 Pool::Fixed(pool.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(none)?)
             }
@@ -81,7 +84,7 @@ impl State {
         // Connecting is a large future, and rare; it must not be a part of everybody's.
         let lent = match &self.pool {
             Pool::Fixed(pool) => Lent::Fixed(Box::pin(pool.get()).await?),
-            Pool::Found(pool) => Lent::Found(Box::pin(pool.get()).await?),
+            Pool::Found(pool) => Lent::Found(Box::new(Box::pin(pool.get()).await?)),
         };
         Ok(StateConnection { lent: Some(lent), is_good: true })
     }
@@ -104,7 +107,7 @@ pub struct StateConnection {
 
 enum Lent {
     Fixed(deadpool_redis::Connection),
-    Found(managed::Object<FoundManager>),
+    Found(Box<managed::Object<FoundManager>>),
 }
 
 impl StateConnection {
@@ -170,7 +173,7 @@ impl Drop for StateConnection {
         }
         match self.lent.take() {
             Some(Lent::Fixed(connection)) => drop(deadpool_redis::Connection::take(connection)),
-            Some(Lent::Found(found)) => managed::Object::take(found).doubt(),
+            Some(Lent::Found(found)) => managed::Object::take(*found).doubt(),
             None => {}
         }
     }

@@ -95,13 +95,11 @@ async fn fails_over(happen: impl AsyncFnOnce(&RedisSentinels)) -> (RedisSentinel
     })
     .await;
     let took = heard - named;
-    println!("live again {took:?} after the sentinels named the new primary");
     assert!(took < LIVE_AGAIN, "{took:?}");
     // Presence asks again every few seconds; limits, which the least patience has, once a second.
     soon("the state is at the new primary", async { while used(&state, 8).await.is_err() {} })
         .await;
     let took = named.elapsed();
-    println!("the state is used again {took:?} after that");
     assert!(took < LIVE_AGAIN, "{took:?}");
     (servers, config)
 }
