@@ -8,7 +8,7 @@ use platform::bus::{Bus, BusEvent, Partitions, Subscriber};
 use protocol::{id::ChatId, relay::Channel};
 use redis::{AsyncConnectionConfig, Client, RedisResult, aio::MultiplexedConnection};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -176,16 +176,18 @@ impl Traffic {
     }
 
     async fn connection(&mut self, port: u16) -> RedisResult<&mut MultiplexedConnection> {
-        if !self.connections.contains_key(&port) {
-            let bound = Some(Duration::from_millis(500));
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(bound)
-                .set_response_timeout(bound);
-            let client = Client::open(format!("redis://127.0.0.1:{port}"))?;
-            let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            self.connections.insert(port, connection);
+        match self.connections.entry(port) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => {
+                let bound = Some(Duration::from_millis(500));
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(bound)
+                    .set_response_timeout(bound);
+                let client = Client::open(format!("redis://127.0.0.1:{port}"))?;
+                let new = client.get_multiplexed_async_connection_with_config(&config).await?;
+                Ok(place.insert(new))
+            }
         }
-        Ok(self.connections.get_mut(&port).unwrap())
     }
 
     fn has_heard(&self, channel: Channel, last: u64) -> bool {
@@ -228,7 +230,6 @@ impl Traffic {
             }
         }
         let outcome = Outcome { down, lost, refused: taken.refused, deaf };
-        eprintln!("{outcome:?} of {}", taken.messages.len());
         assert!(outcome.deaf < SOON, "{outcome:?}");
         outcome
     }
