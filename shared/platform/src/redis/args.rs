@@ -1,6 +1,6 @@
 //! The settings that say where Redis is; every process that uses it has them.
 
-use super::{InvalidRedisUrl, RedisConfig, RedisTls};
+use super::{config::RedisConfig, tls::RedisTls, topology::InvalidRedisUrl};
 use crate::settings::Secret;
 use clap::Args;
 

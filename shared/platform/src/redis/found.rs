@@ -2,8 +2,8 @@
 //! and again when one went wrong.
 
 use super::{
-    RedisLimits, Server,
-    server::{Connected, Watch},
+    limits::RedisLimits,
+    server::{Connected, Server, Watch},
 };
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use redis::{PushInfo, RedisError, aio::MultiplexedConnection};

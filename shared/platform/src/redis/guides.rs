@@ -1,16 +1,12 @@
 //! Asks those who know which server it is: sentinels for a primary, a cluster's servers for the owner of a slot. All of
 //! them are asked at once, because any may be away, frozen, or behind. What they name is for the caller to verify.
 
-use super::{
-    RedisLimits,
-    access::Access,
-    server::{Address, in_time},
-};
+use super::{access::Access, limits::RedisLimits};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisResult, Value,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
+    RedisResult, Value, aio::MultiplexedConnection,
 };
 use std::{collections::HashMap, fmt, time::Duration};
 use tokio::time::{self, Instant};
@@ -47,6 +43,9 @@ pub(super) struct Named {
     /// More than half of them have been heard.
     by_most: bool,
 }
+
+/// A host and a port.
+pub(super) type Address = (String, u16);
 
 /// The answer of one, with a number that grows with each failover.
 type Answer = (u64, Address);
@@ -196,6 +195,15 @@ impl fmt::Display for Guides {
         }
         Ok(())
     }
+}
+
+/// Bounds the whole of what may have several steps.
+pub(super) async fn in_time<T>(
+    bound: Duration,
+    work: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
+    let late = |_| Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)));
+    time::timeout(bound, work).await.unwrap_or_else(late)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod args;
 mod config;
 mod found;
 mod guides;
+mod limits;
 mod server;
 mod state;
 mod tls;
@@ -13,7 +14,8 @@ mod topology;
 
 pub use self::{
     args::{RedisArgs, RedisConfigs},
-    config::{RedisConfig, RedisLimits},
+    config::RedisConfig,
+    limits::RedisLimits,
     server::{Connected, Server, Watch},
     state::{State, StateConnection},
     tls::RedisTls,

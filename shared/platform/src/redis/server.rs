@@ -2,8 +2,8 @@
 //! takes writes, and watches that it goes on to be one.
 
 use super::{
-    RedisLimits,
-    guides::{ASK_AGAIN, Guides},
+    guides::{ASK_AGAIN, Address, Guides, in_time},
+    limits::RedisLimits,
 };
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
@@ -39,9 +39,6 @@ pub struct Watch {
 
 /// Who named an address, and the address.
 type Named = (Arc<Guides>, Address);
-
-/// A host and a port.
-pub(super) type Address = (String, u16);
 
 impl Server {
     pub(super) fn fixed(at: ConnectionInfo) -> Self {
@@ -193,7 +190,7 @@ impl Drop for Doubt<'_> {
 
 /// A replica that is taken for the primary hears nothing of what others publish, and takes no writes. A server that
 /// does not let us ask is trusted.
-pub(super) async fn check_role(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+async fn check_role(connection: &mut MultiplexedConnection) -> RedisResult<()> {
     let role: Value = match redis::cmd("ROLE").query_async(connection).await {
         Err(error) if error.code().is_some() => return Ok(()),
         role => role?,
@@ -208,13 +205,4 @@ pub(super) async fn check_role(connection: &mut MultiplexedConnection) -> RedisR
         }
         _ => Ok(()),
     }
-}
-
-/// Bounds the whole of what may have several steps.
-pub(super) async fn in_time<T>(
-    bound: Duration,
-    work: impl Future<Output = RedisResult<T>>,
-) -> RedisResult<T> {
-    let late = |_| Err(RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut)));
-    time::timeout(bound, work).await.unwrap_or_else(late)
 }

@@ -2,9 +2,9 @@
 //! itself, the first of several, the primary that sentinels name, or the owner of one slot of a cluster.
 
 use super::{
-    RedisConfig, Server,
+    config::RedisConfig,
     found::FoundManager,
-    server::Kind,
+    server::{Kind, Server},
     topology::{InvalidRedisUrl, Topology},
 };
 use deadpool::managed;
