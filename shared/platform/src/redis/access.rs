@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// What a URL says of all its servers. Never printed.
 #[derive(Clone)]
-pub(super) struct Access(Box<ConnectionInfo>);
+pub(super) struct RedisAccess(Box<ConnectionInfo>);
 
-impl Access {
+impl RedisAccess {
     /// `like` has any address, which says whether servers are asked by TLS, and with which certificates.
     pub(super) fn new(like: ConnectionInfo) -> Self {
         // A peer that vanished without a word: noticed by the kernel when idle (10 s + 3 probes of

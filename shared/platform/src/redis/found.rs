@@ -3,7 +3,7 @@
 
 use super::{
     limits::RedisLimits,
-    server::{Connected, Server, Watch},
+    server::{Connected, Server, ServerWatch},
 };
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use redis::{PushInfo, RedisError, aio::MultiplexedConnection};
@@ -15,9 +15,9 @@ pub(super) struct FoundManager {
 }
 
 /// A connection of the pool.
-pub(super) struct Found {
+pub(super) struct FoundConnection {
     pub(super) connection: MultiplexedConnection,
-    watch: Watch,
+    watch: ServerWatch,
 }
 
 impl FoundManager {
@@ -27,23 +27,23 @@ impl FoundManager {
 }
 
 impl Manager for FoundManager {
-    type Type = Found;
+    type Type = FoundConnection;
     type Error = RedisError;
 
-    async fn create(&self) -> Result<Found, RedisError> {
+    async fn create(&self) -> Result<FoundConnection, RedisError> {
         let on_push = |_: PushInfo| Ok::<(), ()>(());
         let timeout = self.limits.response_timeout;
         let Connected { connection, watch } =
             self.server.connect(&self.limits, timeout, on_push).await?;
-        Ok(Found { connection, watch })
+        Ok(FoundConnection { connection, watch })
     }
 
-    async fn recycle(&self, found: &mut Found, _: &Metrics) -> RecycleResult<RedisError> {
+    async fn recycle(&self, found: &mut FoundConnection, _: &Metrics) -> RecycleResult<RedisError> {
         found.watch.check().await.map_err(RecycleError::Backend)
     }
 }
 
-impl Found {
+impl FoundConnection {
     /// It went wrong: the others are looked at more closely.
     pub(super) fn doubt(self) {
         self.watch.doubt();

@@ -1,7 +1,7 @@
 //! Asks those who know which server it is: sentinels for a primary, a cluster's servers for the owner of a slot. All of
 //! them are asked at once, because any may be away, frozen, or behind. What they name is for the caller to verify.
 
-use super::{access::Access, limits::RedisLimits};
+use super::{access::RedisAccess, limits::RedisLimits};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use redis::{
@@ -21,15 +21,15 @@ const ASK_SOON: Duration = Duration::from_millis(500);
 /// Who knows where a server is.
 pub(super) struct Guides {
     /// How the server that they name is entered.
-    pub(super) access: Access,
-    question: Question,
+    pub(super) access: RedisAccess,
+    question: GuideQuestion,
     guides: Vec<ConnectionInfo>,
     /// With its time, unless it is doubted.
-    last: Mutex<Option<(Option<Instant>, Named)>>,
+    last: Mutex<Option<(Option<Instant>, NamedServer)>>,
 }
 
 /// What they are asked for.
-pub(super) enum Question {
+pub(super) enum GuideQuestion {
     /// Sentinels: the primary of this name.
     Primary(String),
     /// Servers of a cluster: the owner of this slot.
@@ -38,7 +38,7 @@ pub(super) enum Question {
 
 /// What most of them agree on, or the newest of what they say.
 #[derive(Clone)]
-pub(super) struct Named {
+pub(super) struct NamedServer {
     pub(super) address: Address,
     /// More than half of them have been heard.
     by_most: bool,
@@ -48,19 +48,23 @@ pub(super) struct Named {
 pub(super) type Address = (String, u16);
 
 /// The answer of one, with a number that grows with each failover.
-type Answer = (u64, Address);
+type GuideAnswer = (u64, Address);
 
 impl Guides {
-    pub(super) fn new(access: Access, question: Question, guides: Vec<ConnectionInfo>) -> Self {
+    pub(super) fn new(
+        access: RedisAccess,
+        question: GuideQuestion,
+        guides: Vec<ConnectionInfo>,
+    ) -> Self {
         Self { access, question, guides, last: Mutex::new(None) }
     }
 
     /// Asks all of them. The newest answer counts, and of equally new ones the most frequent, as soon as more than half
     /// have answered; of fewer, once the others had their time.
-    pub(super) async fn ask(&self, limits: &RedisLimits) -> RedisResult<Named> {
+    pub(super) async fn ask(&self, limits: &RedisLimits) -> RedisResult<NamedServer> {
         let asked = self.guides.iter().map(|one| self.ask_one(one, limits.connect_timeout));
         let mut answers: FuturesUnordered<_> = asked.collect();
-        let (mut heard, mut refusal) = (Vec::<Answer>::new(), None);
+        let (mut heard, mut refusal) = (Vec::<GuideAnswer>::new(), None);
         while 2 * heard.len() <= self.guides.len()
             && let Some(answer) = answers.next().await
         {
@@ -73,7 +77,7 @@ impl Guides {
             let nobody = || (ErrorKind::Client, "nobody named the server").into();
             return Err(refusal.unwrap_or_else(nobody));
         };
-        let named = Named { address, by_most: 2 * heard.len() > self.guides.len() };
+        let named = NamedServer { address, by_most: 2 * heard.len() > self.guides.len() };
         *self.last.lock() = Some((Some(Instant::now()), named.clone()));
         Ok(named)
     }
@@ -118,7 +122,7 @@ impl Guides {
         }
     }
 
-    async fn ask_one(&self, at: &ConnectionInfo, bound: Duration) -> RedisResult<Answer> {
+    async fn ask_one(&self, at: &ConnectionInfo, bound: Duration) -> RedisResult<GuideAnswer> {
         in_time(bound, async {
             let config = AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(bound))
@@ -126,21 +130,21 @@ impl Guides {
             let client = Client::open(at.clone())?;
             let mut guide = client.get_multiplexed_async_connection_with_config(&config).await?;
             match &self.question {
-                Question::Primary(name) => primary(&mut guide, name).await,
-                Question::Owner(slot) => owner(&mut guide, at, *slot).await,
+                GuideQuestion::Primary(name) => primary(&mut guide, name).await,
+                GuideQuestion::Owner(slot) => owner(&mut guide, at, *slot).await,
             }
         })
         .await
     }
 }
 
-fn best(heard: &[Answer]) -> Option<Address> {
+fn best(heard: &[GuideAnswer]) -> Option<Address> {
     let votes = |address: &Address| heard.iter().filter(|(_, other)| other == address).count();
     let best = heard.iter().max_by_key(|(epoch, address)| (*epoch, votes(address)));
     best.map(|(_, address)| address.clone())
 }
 
-async fn primary(sentinel: &mut MultiplexedConnection, name: &str) -> RedisResult<Answer> {
+async fn primary(sentinel: &mut MultiplexedConnection, name: &str) -> RedisResult<GuideAnswer> {
     let mut question = redis::pipe();
     question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name);
     question.cmd("SENTINEL").arg("MASTER").arg(name);
@@ -156,8 +160,8 @@ async fn owner(
     server: &mut MultiplexedConnection,
     at: &ConnectionInfo,
     slot: u16,
-) -> RedisResult<Answer> {
-    type Place = (Option<String>, u16);
+) -> RedisResult<GuideAnswer> {
+    type SlotPlace = (Option<String>, u16);
     // For each range of slots its first, its last, and the servers, the primary first.
     let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(server).await?;
     for range in &ranges {
@@ -169,7 +173,7 @@ async fn owner(
         }
         let parts: Vec<Value> = redis::from_redis_value_ref(primary)?;
         let [host, port, ..] = &parts[..] else { continue };
-        let (host, port): Place =
+        let (host, port): SlotPlace =
             (redis::from_redis_value_ref(host)?, redis::from_redis_value_ref(port)?);
         // A server that does not know its own address leaves it out.
         let host = match (host.filter(|host| !host.is_empty()), at.addr()) {
@@ -187,8 +191,8 @@ async fn owner(
 impl fmt::Display for Guides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.question {
-            Question::Primary(name) => write!(f, "{name} of ")?,
-            Question::Owner(slot) => write!(f, "the owner of slot {slot} of ")?,
+            GuideQuestion::Primary(name) => write!(f, "{name} of ")?,
+            GuideQuestion::Owner(slot) => write!(f, "the owner of slot {slot} of ")?,
         }
         for (number, guide) in self.guides.iter().enumerate() {
             write!(f, "{}{}", if number == 0 { "" } else { "," }, guide.addr())?;
@@ -213,7 +217,7 @@ mod tests {
     #[test]
     fn the_latest_failover_counts_and_then_the_most_votes() {
         let named = |heard: &[(u64, &str)]| {
-            let heard: Vec<Answer> =
+            let heard: Vec<GuideAnswer> =
                 heard.iter().map(|(epoch, host)| (*epoch, ((*host).to_owned(), 1))).collect();
             best(&heard).map(|(host, _)| host)
         };

@@ -16,7 +16,7 @@ pub use self::{
     args::{RedisArgs, RedisConfigs},
     config::RedisConfig,
     limits::RedisLimits,
-    server::{Connected, Server, Watch},
+    server::{Connected, Server, ServerWatch},
     state::{State, StateConnection},
     tls::RedisTls,
     topology::{InvalidRedisUrl, Seeds, Topology},

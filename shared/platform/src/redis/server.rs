@@ -14,10 +14,10 @@ use tokio::time::{self, MissedTickBehavior};
 
 /// A server. Clones are the same one. It prints its address, and never its password.
 #[derive(Clone)]
-pub struct Server(Kind);
+pub struct Server(ServerKind);
 
 #[derive(Clone)]
-pub(super) enum Kind {
+pub(super) enum ServerKind {
     Fixed(Box<ConnectionInfo>),
     Named(Arc<Guides>),
 }
@@ -27,29 +27,29 @@ pub struct Connected {
     /// To a server that takes writes.
     pub connection: MultiplexedConnection,
     /// To be run beside all use of the connection.
-    pub watch: Watch,
+    pub watch: ServerWatch,
 }
 
 /// Watches the server at the other end of one connection.
-pub struct Watch {
+pub struct ServerWatch {
     connection: MultiplexedConnection,
-    named: Option<Named>,
+    named: Option<NamedBy>,
     limits: RedisLimits,
 }
 
 /// Who named an address, and the address.
-type Named = (Arc<Guides>, Address);
+type NamedBy = (Arc<Guides>, Address);
 
 impl Server {
     pub(super) fn fixed(at: ConnectionInfo) -> Self {
-        Self(Kind::Fixed(Box::new(at)))
+        Self(ServerKind::Fixed(Box::new(at)))
     }
 
     pub(super) fn named(guides: Guides) -> Self {
-        Self(Kind::Named(Arc::new(guides)))
+        Self(ServerKind::Named(Arc::new(guides)))
     }
 
-    pub(super) fn kind(&self) -> &Kind {
+    pub(super) fn kind(&self) -> &ServerKind {
         &self.0
     }
 
@@ -63,8 +63,8 @@ impl Server {
         on_push: impl AsyncPushSender,
     ) -> RedisResult<Connected> {
         let (info, named) = match &self.0 {
-            Kind::Fixed(info) => (ConnectionInfo::clone(info), None),
-            Kind::Named(guides) => {
+            ServerKind::Fixed(info) => (ConnectionInfo::clone(info), None),
+            ServerKind::Named(guides) => {
                 let address = guides.ask(limits).await?.address;
                 let info = guides.access.at(&address.0, address.1);
                 (info, Some((Arc::clone(guides), address)))
@@ -82,7 +82,7 @@ impl Server {
             Ok(connection)
         });
         let connection = unless_replaced(named.as_ref(), limits, connecting).await?;
-        let watch = Watch { connection: connection.clone(), named, limits: *limits };
+        let watch = ServerWatch { connection: connection.clone(), named, limits: *limits };
         Ok(Connected { connection, watch })
     }
 
@@ -93,8 +93,8 @@ impl Server {
             Ok(())
         };
         let named = match &self.0 {
-            Kind::Fixed(_) => None,
-            Kind::Named(guides) => guides.last().map(|last| (Arc::clone(guides), last)),
+            ServerKind::Fixed(_) => None,
+            ServerKind::Named(guides) => guides.last().map(|last| (Arc::clone(guides), last)),
         };
         // Both mean the same here.
         let _ = unless_replaced(named.as_ref(), limits, pausing).await;
@@ -104,8 +104,8 @@ impl Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Fixed(info) => info.addr().fmt(f),
-            Kind::Named(guides) => guides.fmt(f),
+            ServerKind::Fixed(info) => info.addr().fmt(f),
+            ServerKind::Named(guides) => guides.fmt(f),
         }
     }
 }
@@ -116,7 +116,7 @@ impl fmt::Debug for Server {
     }
 }
 
-impl Watch {
+impl ServerWatch {
     /// Checks again and again, and returns why the connection must be left: the server does not answer, or became a
     /// replica, or the sentinels name another one.
     pub async fn run(mut self) -> RedisError {
@@ -156,7 +156,7 @@ impl Watch {
 
 /// A server that was replaced may never answer.
 async fn unless_replaced<T>(
-    named: Option<&Named>,
+    named: Option<&NamedBy>,
     limits: &RedisLimits,
     work: impl Future<Output = RedisResult<T>>,
 ) -> RedisResult<T> {

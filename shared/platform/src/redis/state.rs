@@ -4,7 +4,7 @@
 use super::{
     config::RedisConfig,
     found::FoundManager,
-    server::{Kind, Server},
+    server::{Server, ServerKind},
     topology::{InvalidRedisUrl, Topology},
 };
 use deadpool::managed;
@@ -58,7 +58,7 @@ impl State {
             recycle: Some(limits.response_timeout),
         };
         let pool = match server.kind() {
-            Kind::Fixed(info) => {
+            ServerKind::Fixed(info) => {
                 let connection = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(limits.connect_timeout))
                     .set_response_timeout(Some(limits.response_timeout));
@@ -70,7 +70,7 @@ impl State {
                 let pool = deadpool_redis::Pool::builder(manager).max_size(limits.pool_size);
                 Pool::Fixed(pool.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(none)?)
             }
-            Kind::Named(_) => {
+            ServerKind::Named(_) => {
                 let manager = FoundManager::new(server.clone(), limits);
                 let pool = managed::Pool::builder(manager).max_size(limits.pool_size);
                 Pool::Found(pool.timeouts(timeouts).runtime(Runtime::Tokio1).build().map_err(none)?)
@@ -83,8 +83,8 @@ impl State {
     pub async fn connection(&self) -> Result<StateConnection, PoolError> {
         // Connecting is a large future, and rare; it must not be a part of everybody's.
         let lent = match &self.pool {
-            Pool::Fixed(pool) => Lent::Fixed(Box::pin(pool.get()).await?),
-            Pool::Found(pool) => Lent::Found(Box::new(Box::pin(pool.get()).await?)),
+            Pool::Fixed(pool) => LentConnection::Fixed(Box::pin(pool.get()).await?),
+            Pool::Found(pool) => LentConnection::Found(Box::new(Box::pin(pool.get()).await?)),
         };
         Ok(StateConnection { lent: Some(lent), is_good: true })
     }
@@ -101,11 +101,11 @@ fn none(_: managed::BuildError) -> InvalidRedisUrl {
 
 /// A connection of the pool. One whose server did not answer, or takes no writes any more, does not return to it.
 pub struct StateConnection {
-    lent: Option<Lent>,
+    lent: Option<LentConnection>,
     is_good: bool,
 }
 
-enum Lent {
+enum LentConnection {
     Fixed(deadpool_redis::Connection),
     Found(Box<managed::Object<FoundManager>>),
 }
@@ -119,8 +119,8 @@ impl StateConnection {
         is_right: impl Fn(&T) -> bool,
     ) -> RedisResult<T> {
         let connection: &mut MultiplexedConnection = match &mut self.lent {
-            Some(Lent::Fixed(connection)) => connection,
-            Some(Lent::Found(found)) => &mut found.connection,
+            Some(LentConnection::Fixed(connection)) => connection,
+            Some(LentConnection::Found(found)) => &mut found.connection,
             None => return Err(std::io::Error::from(std::io::ErrorKind::NotConnected).into()),
         };
         self.is_good = false;
@@ -159,8 +159,8 @@ impl ConnectionLike for StateConnection {
 
     fn get_db(&self) -> i64 {
         match &self.lent {
-            Some(Lent::Fixed(connection)) => connection.get_db(),
-            Some(Lent::Found(found)) => found.connection.get_db(),
+            Some(LentConnection::Fixed(connection)) => connection.get_db(),
+            Some(LentConnection::Found(found)) => found.connection.get_db(),
             None => 0,
         }
     }
@@ -172,8 +172,10 @@ impl Drop for StateConnection {
             return;
         }
         match self.lent.take() {
-            Some(Lent::Fixed(connection)) => drop(deadpool_redis::Connection::take(connection)),
-            Some(Lent::Found(found)) => managed::Object::take(*found).doubt(),
+            Some(LentConnection::Fixed(connection)) => {
+                drop(deadpool_redis::Connection::take(connection))
+            }
+            Some(LentConnection::Found(found)) => managed::Object::take(*found).doubt(),
             None => {}
         }
     }

@@ -1,8 +1,8 @@
 //! The forms of `REDIS_URL`. It connects to nothing. A URL may carry a password, so no error repeats any of it.
 
 use super::{
-    access::{self, Access},
-    guides::{Guides, Question},
+    access::{self, RedisAccess},
+    guides::{GuideQuestion, Guides},
     server::Server,
     tls::RedisTls,
 };
@@ -24,7 +24,7 @@ pub enum Topology {
 /// A cluster: servers that can be asked for all of it.
 #[derive(Clone)]
 pub struct Seeds {
-    access: Access,
+    access: RedisAccess,
     nodes: Vec<(String, u16)>,
 }
 
@@ -124,11 +124,11 @@ fn one(url: &str, by_tls: &ConnectionAddr) -> Result<Server, InvalidRedisUrl> {
         ConnectionAddr::TcpTls { host, port, .. } => access::at(by_tls, host, *port),
         address => address.clone(),
     };
-    Ok(Server::fixed(Access::new(info.set_addr(address)).there()))
+    Ok(Server::fixed(RedisAccess::new(info.set_addr(address)).there()))
 }
 
 fn sentinels(rest: &str, like: &ConnectionAddr) -> Option<Server> {
-    let Parts { userinfo, hosts, path, query } = Parts::of(rest)?;
+    let UrlParts { userinfo, hosts, path, query } = UrlParts::of(rest)?;
     let name = path.filter(|name| is_name(name))?.to_owned();
     let (mut database, mut user, mut password) = (String::from("0"), None, None);
     // A plus is a plus here: passwords have some.
@@ -144,12 +144,12 @@ fn sentinels(rest: &str, like: &ConnectionAddr) -> Option<Server> {
     if user.is_some() && password.is_none() {
         return None;
     }
-    let access = Access::new(login(userinfo, database.parse().ok()?)?.set_addr(like.clone()));
+    let access = RedisAccess::new(login(userinfo, database.parse().ok()?)?.set_addr(like.clone()));
     let at_sentinels = entered_as(login("", 0)?.set_addr(like.clone()), user, password);
-    let at_sentinels = Access::new(at_sentinels);
+    let at_sentinels = RedisAccess::new(at_sentinels);
     let sentinels = each_host(hosts, SENTINEL_PORT)?;
     let sentinels = sentinels.iter().map(|(host, port)| at_sentinels.at(host, *port)).collect();
-    Some(Server::named(Guides::new(access, Question::Primary(name), sentinels)))
+    Some(Server::named(Guides::new(access, GuideQuestion::Primary(name), sentinels)))
 }
 
 fn entered_as(
@@ -169,12 +169,12 @@ fn entered_as(
 
 impl Seeds {
     fn read(rest: &str, like: &ConnectionAddr) -> Option<Self> {
-        let Parts { userinfo, hosts, path, query } = Parts::of(rest)?;
+        let UrlParts { userinfo, hosts, path, query } = UrlParts::of(rest)?;
         // A cluster has one database.
         if !matches!(path, None | Some("" | "0")) || !query.is_empty() {
             return None;
         }
-        let access = Access::new(login(userinfo, 0)?.set_addr(like.clone()));
+        let access = RedisAccess::new(login(userinfo, 0)?.set_addr(like.clone()));
         Some(Self { access, nodes: each_host(hosts, PORT)? })
     }
 
@@ -186,7 +186,7 @@ impl Seeds {
     /// The server that owns a slot, whichever that is at the time.
     pub(super) fn owner(&self, slot: u16) -> Server {
         let seeds = self.nodes.iter().map(|(host, port)| self.access.at(host, *port));
-        Server::named(Guides::new(self.access.clone(), Question::Owner(slot), seeds.collect()))
+        Server::named(Guides::new(self.access.clone(), GuideQuestion::Owner(slot), seeds.collect()))
     }
 
     /// The server at an address that the cluster named, entered like the seeds.
@@ -202,14 +202,14 @@ impl fmt::Debug for Seeds {
 }
 
 /// The parts of a URL with several hosts, behind its scheme.
-struct Parts<'a> {
+struct UrlParts<'a> {
     userinfo: &'a str,
     hosts: &'a str,
     path: Option<&'a str>,
     query: &'a str,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> UrlParts<'a> {
     fn of(rest: &'a str) -> Option<Self> {
         if rest.contains('#') {
             return None;
