@@ -2,8 +2,8 @@
 //! process has a file of its own.
 
 use crate::{
-    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Database, Durability, Node, Postgres,
-    Process, Program, Redis, binaries, free_port, scratch::Scratch,
+    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Node, Postgres, Process,
+    Program, Redis, TestDatabase, binaries, free_port, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
@@ -67,7 +67,7 @@ pub struct Cluster {
     postgres: Postgres,
     standby: Option<Postgres>,
     wiring: Wiring,
-    _database: Database,
+    _database: TestDatabase,
     _scratch: Scratch,
 }
 
@@ -106,15 +106,7 @@ impl Cluster {
             Some(standby) => postgres.url_with(standby, database.name()),
             None => database.url().to_owned(),
         };
-        let mut settings = vec![
-            ("LOG_FORMAT".to_owned(), "json".to_owned()),
-            (
-                "AVATARS_URL".to_owned(),
-                format!("file://{}", scratch.path().join("avatars").display()),
-            ),
-            ("REDIS_URL".to_owned(), redis.url()),
-            ("INTERNAL_TOKEN".to_owned(), secret()),
-        ];
+        let mut settings = own_settings(&scratch, &redis);
         // Last, because a later value of the same name wins.
         settings.extend(options.settings);
         let key = SigningKey::from_bytes(&rand::random());
@@ -277,6 +269,18 @@ impl Wiring {
         let program = Program::new(name, self.binaries.join(binary), &self.logs).on_cpu(cpu);
         self.settings.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
+}
+
+/// The settings that differ from one cluster to the next.
+fn own_settings(scratch: &Scratch, redis: &Redis) -> Vec<(String, String)> {
+    let avatars = format!("file://{}", scratch.path().join("avatars").display());
+    let settings = [
+        ("LOG_FORMAT", "json".to_owned()),
+        ("AVATARS_URL", avatars),
+        ("REDIS_URL", redis.url()),
+        ("INTERNAL_TOKEN", secret()),
+    ];
+    settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// Starts nodes number 1 to `count`: the first alone, because an api makes the tables, and the

@@ -29,7 +29,7 @@ pub use cpus::Cpus;
 pub use node::Node;
 pub use pgbouncer::PgBouncer;
 pub use port::free_port;
-pub use postgres::{Database, Durability, Postgres};
+pub use postgres::{Durability, Postgres, TestDatabase};
 pub use process::Process;
 pub use program::Program;
 pub use redis::Redis;

@@ -44,13 +44,13 @@ pub struct Postgres {
 
 /// A database of one test. After this is dropped, the next one that is made removes it: hundreds of tests would fill
 /// the disk.
-pub struct Database {
+pub struct TestDatabase {
     url: String,
     name: String,
     unneeded: Arc<Mutex<Vec<String>>>,
 }
 
-impl Database {
+impl TestDatabase {
     /// Where it is, for clients.
     pub fn url(&self) -> &str {
         &self.url
@@ -62,7 +62,7 @@ impl Database {
     }
 }
 
-impl Drop for Database {
+impl Drop for TestDatabase {
     fn drop(&mut self) {
         self.unneeded.lock().push(std::mem::take(&mut self.name));
     }
@@ -179,14 +179,14 @@ impl Postgres {
     ///
     /// # Panics
     /// When the server does not answer: a test has nothing to go on with then.
-    pub async fn create_database(&self) -> Database {
+    pub async fn create_database(&self) -> TestDatabase {
         match self.try_create_database().await {
             Ok(database) => database,
             Err(error) => panic!("{error:#}"),
         }
     }
 
-    pub(crate) async fn try_create_database(&self) -> Result<Database> {
+    pub(crate) async fn try_create_database(&self) -> Result<TestDatabase> {
         let name = format!("db{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let unneeded = std::mem::take(&mut *self.unneeded.lock());
         // The pools of the test that owned it may be open still.
@@ -194,7 +194,7 @@ impl Postgres {
         // Nobody can connect to `template0`; a session in the template would make the copy fail.
         let create = format!("CREATE DATABASE {name} TEMPLATE template0");
         self.run(drops.chain([create])).await?;
-        Ok(Database { url: self.url(&name), name, unneeded: Arc::clone(&self.unneeded) })
+        Ok(TestDatabase { url: self.url(&name), name, unneeded: Arc::clone(&self.unneeded) })
     }
 
     /// Runs one statement in the database `postgres` as the superuser.

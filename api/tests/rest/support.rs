@@ -8,7 +8,7 @@ use api::{
     db::Db,
     router, start,
 };
-use cluster::{Database, Postgres};
+use cluster::{Postgres, TestDatabase};
 use platform::{
     bus::Bus,
     lifecycle::Lifecycle,
@@ -27,7 +27,7 @@ pub struct Server {
     pub api: Api,
     pub url: String,
     folder: Option<TempDir>,
-    database: Option<Database>,
+    database: Option<TestDatabase>,
     lifecycle: Lifecycle,
     client: reqwest::Client,
 }

@@ -3,7 +3,7 @@
 
 use crate::harness::{T, send};
 use api::{db::Db, internal};
-use cluster::{Database, Postgres};
+use cluster::{Postgres, TestDatabase};
 use platform::problem::Problem;
 use protocol::{
     calls::Post,
@@ -30,7 +30,7 @@ fn within(promoted: Instant, most: Duration, what: &str) {
 struct Pair {
     primary: Postgres,
     standby: Postgres,
-    database: Database,
+    database: TestDatabase,
 }
 
 impl Pair {

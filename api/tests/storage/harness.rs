@@ -14,7 +14,7 @@ use api::{
     error::Result,
     internal, start,
 };
-use cluster::{Database, Postgres};
+use cluster::{Postgres, TestDatabase};
 use platform::{
     bus::{Bus, BusEvent, Subscriber},
     lifecycle::Lifecycle,
@@ -80,7 +80,7 @@ pub enum Place {
     /// A file in this folder.
     Sqlite(tempfile::TempDir),
     /// On the server that all tests share.
-    Postgres(Database),
+    Postgres(TestDatabase),
 }
 
 impl Place {

@@ -1,7 +1,6 @@
 //! The partitions of the bus: every channel belongs to one of them, for ever. Which server carries a partition is not
 //! known here.
 
-use crate::relay::Channel;
 use std::fmt;
 
 /// The number of partitions. More than any installation has servers, so that each carries about as much as the others,
@@ -31,7 +30,7 @@ impl Partition {
     /// The upper ten bits of what the last step of `SplitMix64` (Steele, Lea, Flood 2014) makes of `id`, in the
     /// sequence of `kind`. Ids in a row spread evenly. All processes of all versions must compute the same, or they
     /// meet on different servers.
-    fn of(kind: u64, id: u64) -> Self {
+    pub(crate) fn of(kind: u64, id: u64) -> Self {
         let mut bits = id.wrapping_add(kind.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -46,23 +45,13 @@ impl fmt::Display for Partition {
     }
 }
 
-impl Channel {
-    /// The partition that the channel belongs to.
-    pub fn partition(self) -> Partition {
-        match self {
-            Self::Chat(id) => Partition::of(1, id.0.cast_unsigned()),
-            Self::User(id) => Partition::of(2, id.0.cast_unsigned()),
-            Self::Control => Partition::of(3, 0),
-            Self::Orders => Partition::of(4, 0),
-            Self::Probe(_, partition) => partition,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{ChatId, UserId};
+    use crate::{
+        id::{ChatId, UserId},
+        relay::Channel,
+    };
 
     /// They must never change: see [`Partition::of`].
     #[test]

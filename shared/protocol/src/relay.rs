@@ -31,6 +31,19 @@ pub enum Channel {
     Probe(NodeId, Partition),
 }
 
+impl Channel {
+    /// The partition that the channel belongs to.
+    pub fn partition(self) -> Partition {
+        match self {
+            Self::Chat(id) => Partition::of(1, id.0.cast_unsigned()),
+            Self::User(id) => Partition::of(2, id.0.cast_unsigned()),
+            Self::Control => Partition::of(3, 0),
+            Self::Orders => Partition::of(4, 0),
+            Self::Probe(_, partition) => partition,
+        }
+    }
+}
+
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

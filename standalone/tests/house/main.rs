@@ -70,7 +70,7 @@ const GATEWAY: &[&str] = &[
 ];
 
 /// How many type names are defined more than once. Lower this where you can; never raise it.
-const REPEATED_TYPES: usize = 18;
+const REPEATED_TYPES: usize = 17;
 
 #[test]
 fn imports_point_down() {

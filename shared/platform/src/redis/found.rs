@@ -3,7 +3,7 @@
 
 use super::{
     limits::RedisLimits,
-    server::{Connected, Server, ServerWatch},
+    server::{RedisConnection, Server, ServerWatch},
 };
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use redis::{PushInfo, RedisError, aio::MultiplexedConnection};
@@ -33,7 +33,7 @@ impl Manager for FoundManager {
     async fn create(&self) -> Result<FoundConnection, RedisError> {
         let on_push = |_: PushInfo| Ok::<(), ()>(());
         let timeout = self.limits.response_timeout;
-        let Connected { connection, watch } =
+        let RedisConnection { connection, watch } =
             self.server.connect(&self.limits, timeout, on_push).await?;
         Ok(FoundConnection { connection, watch })
     }

@@ -16,7 +16,7 @@ pub use self::{
     args::{RedisArgs, RedisConfigs},
     config::RedisConfig,
     limits::RedisLimits,
-    server::{Connected, Server, ServerWatch},
+    server::{RedisConnection, Server, ServerWatch},
     state::{State, StateConnection},
     tls::RedisTls,
     topology::{InvalidRedisUrl, Seeds, Topology},

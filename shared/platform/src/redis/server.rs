@@ -23,7 +23,7 @@ pub(super) enum ServerKind {
 }
 
 /// A new connection, and who watches it.
-pub struct Connected {
+pub struct RedisConnection {
     /// To a server that takes writes.
     pub connection: MultiplexedConnection,
     /// To be run beside all use of the connection.
@@ -61,7 +61,7 @@ impl Server {
         limits: &RedisLimits,
         response_timeout: Duration,
         on_push: impl AsyncPushSender,
-    ) -> RedisResult<Connected> {
+    ) -> RedisResult<RedisConnection> {
         let (info, named) = match &self.0 {
             ServerKind::Fixed(info) => (ConnectionInfo::clone(info), None),
             ServerKind::Named(guides) => {
@@ -83,7 +83,7 @@ impl Server {
         });
         let connection = unless_replaced(named.as_ref(), limits, connecting).await?;
         let watch = ServerWatch { connection: connection.clone(), named, limits: *limits };
-        Ok(Connected { connection, watch })
+        Ok(RedisConnection { connection, watch })
     }
 
     /// Waits before the next attempt; no longer than until another server is named.

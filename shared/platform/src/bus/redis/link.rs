@@ -7,16 +7,16 @@ use super::{
         Partitions,
         metric::{self, LinkRole},
     },
+    lost::Lost,
     placed::Routes,
-    placement::Address,
+    placement::ServerAddress,
     pushes::Pushes,
     tell::Teller,
-    wanted::{Changes, OnEvent, Suspect, Wanted},
+    wanted::{Changes, OnEvent, Wanted},
 };
-use crate::redis::{Connected, RedisLimits, Server};
+use crate::redis::{RedisConnection, RedisLimits, Server};
 use bytes::Bytes;
 use protocol::{id::NodeId, relay::Channel};
-use redis::RedisError;
 use std::{
     pin::pin,
     sync::{
@@ -26,29 +26,8 @@ use std::{
 };
 use tokio::time::{self, Instant, MissedTickBehavior};
 
-/// Why a connection is given up.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
-    #[error(transparent)]
-    Redis(#[from] RedisError),
-    #[error("the server closed the connection")]
-    Closed,
-    #[error("a PING or a probe got no answer: the subscription no longer delivers")]
-    Deaf,
-    #[error("too many channels brought nothing of what was published")]
-    Doubted,
-    #[error("an answer belongs to another question")]
-    Confused,
-}
-
-impl From<Suspect> for Lost {
-    fn from(Suspect: Suspect) -> Self {
-        Self::Doubted
-    }
-}
-
-pub(super) struct Link {
-    pub(super) address: Address,
+pub(super) struct ServerLink {
+    pub(super) address: ServerAddress,
     pub(super) server: Server,
     pub(super) node: NodeId,
     pub(super) limits: RedisLimits,
@@ -59,7 +38,7 @@ pub(super) struct Link {
     pub(super) probes: Arc<AtomicU64>,
 }
 
-impl Link {
+impl ServerLink {
     pub(super) async fn run(self) {
         let mut backoff = self.limits.backoff();
         let mut connected_before = false;
@@ -99,8 +78,8 @@ impl Link {
     }
 
     /// Uses the connection until it is lost.
-    async fn serve(&self, connected: Connected, pushes: &Pushes) -> Lost {
-        let Connected { connection, watch } = connected;
+    async fn serve(&self, connected: RedisConnection, pushes: &Pushes) -> Lost {
+        let RedisConnection { connection, watch } = connected;
         let (naming, batch) = (self.routes.naming, self.limits.subscribe_batch.max(1));
         let teller = || Teller { connection: connection.clone(), naming, pushes, batch };
         tokio::select! {

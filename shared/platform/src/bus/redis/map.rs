@@ -5,11 +5,11 @@ use super::{
     super::metric,
     names::SLOTS,
     placed::Routes,
-    placement::{Address, Placement},
+    placement::{Placement, ServerAddress},
 };
 use crate::{
     backoff::Backoff,
-    redis::{Connected, Seeds, Server},
+    redis::{RedisConnection, Seeds, Server},
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use redis::{ErrorKind, FromRedisValue as _, RedisError, RedisResult, Value};
@@ -84,7 +84,10 @@ struct Map {
 
 impl Map {
     /// Asks the next few servers; those that own slots first.
-    async fn read(&mut self, routes: &Routes) -> RedisResult<(Placement, Vec<(Address, Server)>)> {
+    async fn read(
+        &mut self,
+        routes: &Routes,
+    ) -> RedisResult<(Placement, Vec<(ServerAddress, Server)>)> {
         let now = routes.now();
         let mut owners: Vec<Server> = now.servers.values().map(|one| one.server.clone()).collect();
         let mut seeds = self.seeds.servers();
@@ -109,12 +112,12 @@ impl Map {
         Err(refusal.unwrap_or_else(unreadable))
     }
 
-    fn placed(&self, owners: Owners) -> (Placement, Vec<(Address, Server)>) {
+    fn placed(&self, owners: Owners) -> (Placement, Vec<(ServerAddress, Server)>) {
         let mut servers = HashMap::new();
         let mut ranges = Vec::new();
         for (slots, (host, port)) in owners {
             let server = self.seeds.server(&host, port);
-            let address: Address = server.to_string().into();
+            let address: ServerAddress = server.to_string().into();
             ranges.push((slots, Arc::clone(&address)));
             servers.insert(address, server);
         }
@@ -127,7 +130,7 @@ impl Map {
 async fn ask(server: &Server, routes: &Routes) -> RedisResult<Owners> {
     let limits = &routes.limits;
     let nothing = |_| Ok::<(), ()>(());
-    let Connected { mut connection, .. } =
+    let RedisConnection { mut connection, .. } =
         server.connect(limits, limits.response_timeout, nothing).await?;
     let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
     // A server that does not know its own address leaves it out.

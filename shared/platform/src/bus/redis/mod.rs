@@ -7,6 +7,7 @@
 //!   `tell.rs`: tells a server; `pushes.rs`: hears it
 
 mod link;
+mod lost;
 mod map;
 mod names;
 mod placed;
@@ -22,7 +23,7 @@ pub(super) use self::subscriber::RedisSubscriber;
 use self::{
     names::Naming,
     placed::Routes,
-    placement::{Address, Placement},
+    placement::{Placement, ServerAddress},
     publisher::Publishing,
 };
 use super::{BusEvent, metric};
@@ -96,7 +97,7 @@ fn open(
             routes.place(Placement::one(&address), vec![(address, server)]);
         }
         Topology::Several(servers) => {
-            let addresses: Vec<Address> = servers.iter().map(address).collect();
+            let addresses: Vec<ServerAddress> = servers.iter().map(address).collect();
             let placement = Placement::several(&addresses);
             routes.place(placement, addresses.into_iter().zip(servers).collect());
         }
@@ -111,6 +112,6 @@ fn open(
     routes
 }
 
-fn address(server: &Server) -> Address {
+fn address(server: &Server) -> ServerAddress {
     server.to_string().into()
 }

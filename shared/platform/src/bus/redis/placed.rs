@@ -3,7 +3,7 @@
 use super::{
     super::metric::{self, DropReason},
     names::Naming,
-    placement::{Address, Placement},
+    placement::{Placement, ServerAddress},
     publisher::{Publisher, Publishing},
 };
 use crate::{
@@ -16,9 +16,9 @@ use std::{collections::HashMap, sync::Arc};
 use tokio::sync::{Notify, watch};
 
 /// Where the channels of a bus go. Replaced as a whole.
-pub(super) struct Placed {
+pub(super) struct PlacedServers {
     pub(super) placement: Placement,
-    pub(super) servers: HashMap<Address, Arc<PlacedServer>>,
+    pub(super) servers: HashMap<ServerAddress, Arc<PlacedServer>>,
 }
 
 /// One server.
@@ -31,7 +31,7 @@ pub(super) struct PlacedServer {
 pub(super) struct Routes {
     pub(super) naming: Naming,
     pub(super) limits: RedisLimits,
-    placed: watch::Sender<Arc<Placed>>,
+    placed: watch::Sender<Arc<PlacedServers>>,
     doubts: Arc<Notify>,
     publishing: Arc<Publishing>,
     lifecycle: Lifecycle,
@@ -44,7 +44,7 @@ impl Routes {
         publishing: &Arc<Publishing>,
         lifecycle: &Lifecycle,
     ) -> Self {
-        let nowhere = Placed { placement: Placement::nowhere(), servers: HashMap::new() };
+        let nowhere = PlacedServers { placement: Placement::nowhere(), servers: HashMap::new() };
         Self {
             naming,
             limits,
@@ -56,14 +56,14 @@ impl Routes {
     }
 
     /// Puts every partition where the placement says. `servers` are those of the placement.
-    pub(super) fn place(&self, placement: Placement, servers: Vec<(Address, Server)>) {
+    pub(super) fn place(&self, placement: Placement, servers: Vec<(ServerAddress, Server)>) {
         let before = self.now();
         if before.placement == placement {
             return;
         }
         metric::count_moved(placement.moved_since(&before.placement));
         let count = servers.len().max(1);
-        let place = |(address, server): (Address, Server)| {
+        let place = |(address, server): (ServerAddress, Server)| {
             let known = before.servers.get(&address).cloned();
             let placed = known.unwrap_or_else(|| {
                 let publisher = Publisher::spawn(
@@ -81,16 +81,16 @@ impl Routes {
         };
         let servers = servers.into_iter().map(place).collect();
         self.publishing.found();
-        self.placed.send_replace(Arc::new(Placed { placement, servers }));
+        self.placed.send_replace(Arc::new(PlacedServers { placement, servers }));
     }
 
     /// Where everything is now.
-    pub(super) fn now(&self) -> Arc<Placed> {
+    pub(super) fn now(&self) -> Arc<PlacedServers> {
         Arc::clone(&self.placed.borrow())
     }
 
     /// Follows where everything is.
-    pub(super) fn watch(&self) -> watch::Receiver<Arc<Placed>> {
+    pub(super) fn watch(&self) -> watch::Receiver<Arc<PlacedServers>> {
         self.placed.subscribe()
     }
 
@@ -130,7 +130,7 @@ impl Routes {
     }
 }
 
-impl Placed {
+impl PlacedServers {
     fn publisher(&self, partition: Partition) -> Option<&Publisher> {
         let address = self.placement.server(partition)?;
         self.servers.get(address).map(|server| &server.publisher)

@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 use std::{ops::RangeInclusive, sync::Arc};
 
 /// A server, as `host:port`.
-pub(super) type Address = Arc<str>;
+pub(super) type ServerAddress = Arc<str>;
 
 /// A server for each partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Placement(Vec<Option<Address>>);
+pub(super) struct Placement(Vec<Option<ServerAddress>>);
 
 impl Placement {
     /// No partition has a server.
@@ -19,16 +19,16 @@ impl Placement {
     }
 
     /// One server has all of them.
-    pub(super) fn one(server: &Address) -> Self {
+    pub(super) fn one(server: &ServerAddress) -> Self {
         Self(vec![Some(Arc::clone(server)); usize::from(PARTITIONS)])
     }
 
     /// Each partition goes to the server whose address and the partition's number have the highest hash
     /// (rendezvous hashing, Thaler and Ravishankar 1996). The order of the list does not matter, and a server that
     /// is added takes its share from all others and moves nothing else. All processes must write the addresses alike.
-    pub(super) fn several(servers: &[Address]) -> Self {
+    pub(super) fn several(servers: &[ServerAddress]) -> Self {
         let highest = |partition: Partition| {
-            let hash = |server: &Address| {
+            let hash = |server: &ServerAddress| {
                 let hash = Sha256::new().chain_update(server.as_bytes());
                 hash.chain_update([0]).chain_update(partition.number().to_be_bytes()).finalize()
             };
@@ -38,7 +38,7 @@ impl Placement {
     }
 
     /// Each partition goes to the owner of its slot.
-    pub(super) fn cluster(owners: &[(RangeInclusive<u16>, Address)]) -> Self {
+    pub(super) fn cluster(owners: &[(RangeInclusive<u16>, ServerAddress)]) -> Self {
         let owner = |partition| {
             let slot = names::slot(partition);
             let range = owners.iter().find(|(slots, _)| slots.contains(&slot));
@@ -48,12 +48,15 @@ impl Placement {
     }
 
     /// The server of a partition.
-    pub(super) fn server(&self, partition: Partition) -> Option<&Address> {
+    pub(super) fn server(&self, partition: Partition) -> Option<&ServerAddress> {
         self.0[usize::from(partition.number())].as_ref()
     }
 
     /// The partitions of a server, in order.
-    pub(super) fn share<'a>(&'a self, server: &'a Address) -> impl Iterator<Item = Partition> + 'a {
+    pub(super) fn share<'a>(
+        &'a self,
+        server: &'a ServerAddress,
+    ) -> impl Iterator<Item = Partition> + 'a {
         Partition::all().filter(move |partition| self.server(*partition) == Some(server))
     }
 
@@ -64,7 +67,7 @@ impl Placement {
 
     /// How many partitions had another server before.
     pub(super) fn moved_since(&self, before: &Self) -> usize {
-        let moved = |(now, before): &(&Option<Address>, &Option<Address>)| {
+        let moved = |(now, before): &(&Option<ServerAddress>, &Option<ServerAddress>)| {
             before.is_some() && now != before
         };
         self.0.iter().zip(&before.0).filter(moved).count()
@@ -75,7 +78,7 @@ impl Placement {
 mod tests {
     use super::*;
 
-    fn addresses(count: usize) -> Vec<Address> {
+    fn addresses(count: usize) -> Vec<ServerAddress> {
         (0..count).map(|number| format!("redis-{number}:6379").into()).collect()
     }
 

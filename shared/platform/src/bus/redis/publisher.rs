@@ -13,7 +13,7 @@ use super::{
 use crate::{
     backoff::Backoff,
     lifecycle::Lifecycle,
-    redis::{Connected, RedisLimits, Server},
+    redis::{RedisConnection, RedisLimits, Server},
 };
 use bytes::Bytes;
 use protocol::relay::Channel;
@@ -151,7 +151,7 @@ async fn run(shared: Arc<Shared>) {
             }
         };
         let error = match server.connect(limits, limits.response_timeout, on_push).await {
-            Ok(Connected { connection, watch }) => {
+            Ok(RedisConnection { connection, watch }) => {
                 if connected_before {
                     metric::count_reconnect(LinkRole::Publish);
                     tracing::info!(%server, "publishing to Redis again");

@@ -3,9 +3,9 @@
 use super::{
     super::Partitions,
     RedisBus, RedisParts,
-    link::Link,
+    link::ServerLink,
     placed::Routes,
-    placement::Address,
+    placement::ServerAddress,
     wanted::{OnEvent, Wanted},
 };
 use crate::lifecycle::Lifecycle;
@@ -82,7 +82,7 @@ struct Links {
     probes: Arc<AtomicU64>,
     lifecycle: Lifecycle,
     /// Each ends when its guard is dropped.
-    running: HashMap<Address, DropGuard>,
+    running: HashMap<ServerAddress, DropGuard>,
 }
 
 impl Links {
@@ -94,7 +94,7 @@ impl Links {
             self.running.retain(|address, _| placed.servers.contains_key(address));
             for (address, server) in &placed.servers {
                 if !self.running.contains_key(address) {
-                    let link = Link {
+                    let link = ServerLink {
                         address: Arc::clone(address),
                         server: server.server.clone(),
                         node: self.node,

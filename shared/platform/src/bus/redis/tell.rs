@@ -5,7 +5,7 @@
 //! answer to whatever waits for one, and then all later answers come one too early. So every answer must be the one
 //! that belongs to its question. If it is not, the connection is of no more use.
 
-use super::{super::Partitions, link::Lost, names::Naming, pushes::Pushes};
+use super::{super::Partitions, lost::Lost, names::Naming, pushes::Pushes};
 use protocol::relay::Channel;
 use redis::{
     Cmd, Pipeline, PushKind, ServerError, ServerErrorKind, Value,

@@ -5,11 +5,11 @@ mod share;
 #[cfg(test)]
 mod tests;
 
-use self::share::Share;
+use self::share::WantedShare;
 pub(super) use self::share::{Changes, Suspect};
 use super::{
     super::{BusEvent, Partitions, metric},
-    placement::{Address, Placement},
+    placement::{Placement, ServerAddress},
 };
 use parking_lot::Mutex;
 use protocol::{
@@ -29,17 +29,17 @@ pub(super) type OnEvent = Arc<dyn Fn(BusEvent) + Send + Sync>;
 pub(super) struct Wanted {
     node: NodeId,
     on_event: OnEvent,
-    state: Mutex<State>,
+    state: Mutex<WantedState>,
     /// Held while partitions go up or down and that is told, so that it is told in order. A subscriber may want
     /// more while it is told.
     telling: Mutex<()>,
 }
 
-struct State {
+struct WantedState {
     placement: Placement,
     /// By partition.
     channels: Vec<HashSet<Channel>>,
-    shares: HashMap<Address, Share>,
+    shares: HashMap<ServerAddress, WantedShare>,
     up: Partitions,
 }
 
@@ -54,7 +54,7 @@ impl Wanted {
     pub(super) fn new(node: NodeId, on_event: OnEvent) -> Self {
         let channels = vec![HashSet::new(); usize::from(PARTITIONS)];
         let (shares, up) = (HashMap::new(), Partitions::default());
-        let state = State { placement: Placement::nowhere(), channels, shares, up };
+        let state = WantedState { placement: Placement::nowhere(), channels, shares, up };
         Self { node, on_event, state: Mutex::new(state), telling: Mutex::default() }
     }
 
@@ -62,7 +62,7 @@ impl Wanted {
     /// connection to it is lost first. Servers without a connection have nothing to wait for.
     pub(super) fn add(&self, channels: &[Channel]) -> Vec<oneshot::Receiver<()>> {
         let mut state = self.state.lock();
-        let State { placement, channels: wanted, shares, .. } = &mut *state;
+        let WantedState { placement, channels: wanted, shares, .. } = &mut *state;
         let mut touched = HashSet::new();
         let mut new = 0;
         for channel in channels.iter().filter(|channel| !is_probe(**channel)) {
@@ -76,14 +76,14 @@ impl Wanted {
             }
         }
         metric::add_subscriptions(new);
-        let wait = |server| shares.get_mut(server).map(Share::wait);
+        let wait = |server| shares.get_mut(server).map(WantedShare::wait);
         touched.into_iter().filter_map(wait).collect()
     }
 
     /// Wants these channels no longer.
     pub(super) fn remove(&self, channels: &[Channel]) {
         let mut state = self.state.lock();
-        let State { placement, channels: wanted, shares, .. } = &mut *state;
+        let WantedState { placement, channels: wanted, shares, .. } = &mut *state;
         for channel in channels.iter().filter(|channel| !is_probe(**channel)) {
             let partition = channel.partition();
             if wanted[place(partition)].remove(channel) {
@@ -108,7 +108,7 @@ impl Wanted {
     /// Subscribes once more to those of the channels that should be heard.
     pub(super) fn doubt(&self, channels: &[Channel], now: Instant) {
         let mut state = self.state.lock();
-        let State { placement, channels: wanted, shares, up } = &mut *state;
+        let WantedState { placement, channels: wanted, shares, up } = &mut *state;
         let mut deaf = 0;
         for channel in channels {
             let partition = channel.partition();
@@ -140,7 +140,7 @@ impl Wanted {
     pub(super) fn place(&self, placement: &Placement) {
         self.turn(|state| {
             let before = std::mem::replace(&mut state.placement, placement.clone());
-            let State { channels, shares, up, .. } = state;
+            let WantedState { channels, shares, up, .. } = state;
             let mut turn = Turn::default();
             for partition in Partition::all() {
                 let (old, new) = (before.server(partition), placement.server(partition));
@@ -172,15 +172,15 @@ impl Wanted {
     }
 
     /// A connection to this server begins. Returns all of its share; [`Wanted::changes`] returns what is wanted later.
-    pub(super) fn begin(&self, server: &Address) -> Changes {
+    pub(super) fn begin(&self, server: &ServerAddress) -> Changes {
         let mut state = self.state.lock();
-        let State { channels, shares, .. } = &mut *state;
+        let WantedState { channels, shares, .. } = &mut *state;
         shares.get_mut(server).map(|share| share.begin(channels)).unwrap_or_default()
     }
 
     /// Waits for changes of this server's share and takes all of them. They may repeat what the server knows, which
     /// is harmless and too rare to prevent.
-    pub(super) async fn changes(&self, server: &Address) -> Result<Changes, Suspect> {
+    pub(super) async fn changes(&self, server: &ServerAddress) -> Result<Changes, Suspect> {
         loop {
             if let Some(changes) = self.take(server)? {
                 return Ok(changes);
@@ -194,16 +194,16 @@ impl Wanted {
         }
     }
 
-    fn take(&self, server: &Address) -> Result<Option<Changes>, Suspect> {
+    fn take(&self, server: &ServerAddress) -> Result<Option<Changes>, Suspect> {
         let mut state = self.state.lock();
-        let State { channels, shares, .. } = &mut *state;
+        let WantedState { channels, shares, .. } = &mut *state;
         shares.get_mut(server).map_or(Ok(None), |share| share.take(channels))
     }
 
     /// The server was told all changes, and does not have `refused`. The others of `rising` are up.
-    pub(super) fn told(&self, server: &Address, rising: &Partitions, refused: &Partitions) {
+    pub(super) fn told(&self, server: &ServerAddress, rising: &Partitions, refused: &Partitions) {
         self.turn(|state| {
-            let State { shares, up, .. } = state;
+            let WantedState { shares, up, .. } = state;
             let Some(share) = shares.get_mut(server) else { return Turn::default() };
             let down = share.refuse(refused).filter(|one| up.remove(*one)).collect();
             let up = rising.iter().filter(|one| share.stands(*one) && up.insert(*one)).collect();
@@ -212,14 +212,14 @@ impl Wanted {
     }
 
     /// The server said that it no longer has these partitions.
-    pub(super) fn fell(&self, server: &Address, partitions: &Partitions) {
+    pub(super) fn fell(&self, server: &ServerAddress, partitions: &Partitions) {
         self.told(server, &Partitions::default(), partitions);
     }
 
     /// Lets the partitions that the server refused be tried once more.
-    pub(super) fn retry(&self, server: &Address) {
+    pub(super) fn retry(&self, server: &ServerAddress) {
         let mut state = self.state.lock();
-        let State { channels, shares, .. } = &mut *state;
+        let WantedState { channels, shares, .. } = &mut *state;
         if let Some(share) = shares.get_mut(server) {
             for partition in std::mem::take(&mut share.refused).iter() {
                 share.raise(partition, &channels[place(partition)]);
@@ -228,17 +228,17 @@ impl Wanted {
     }
 
     /// The channel on which to prove that this server delivers; `None` while it is not heard.
-    pub(super) fn probe(&self, server: &Address) -> Option<Channel> {
+    pub(super) fn probe(&self, server: &ServerAddress) -> Option<Channel> {
         let state = self.state.lock();
         let probe = state.shares.get(server)?.probe?;
         state.up.contains(probe.partition()).then_some(probe)
     }
 
     /// Notes that the connection to this server is lost, and ends all waits for it. `true` if anything was up.
-    pub(super) fn lost(&self, server: &Address) -> bool {
+    pub(super) fn lost(&self, server: &ServerAddress) -> bool {
         let mut was_up = false;
         self.turn(|state| {
-            let State { shares, up, .. } = state;
+            let WantedState { shares, up, .. } = state;
             let Some(share) = shares.get_mut(server) else { return Turn::default() };
             share.end();
             let down: Partitions = share.partitions.iter().filter(|one| up.remove(*one)).collect();
@@ -249,7 +249,7 @@ impl Wanted {
     }
 
     /// Changes what is up, and tells.
-    fn turn(&self, change: impl FnOnce(&mut State) -> Turn) {
+    fn turn(&self, change: impl FnOnce(&mut WantedState) -> Turn) {
         let _telling = self.telling.lock();
         let Turn { down, up } = {
             let mut state = self.state.lock();

@@ -31,11 +31,11 @@ pub(in super::super) struct Changes {
     pub(in super::super) waiting: Vec<oneshot::Sender<()>>,
 }
 
-pub(super) struct Share {
+pub(super) struct WantedShare {
     pub(super) partitions: Partitions,
     /// A connection exists that knows the channels that were wanted when it began.
     pub(super) connected: bool,
-    /// The channels that were added, removed or doubted since then, or since the last [`Share::take`]. Empty without
+    /// The channels that were added, removed or doubted since then, or since the last [`WantedShare::take`]. Empty without
     /// a connection.
     pub(super) changed: HashSet<Channel>,
     /// Partitions that came or are tried again since then. Their channels are among the changed.
@@ -53,7 +53,7 @@ pub(super) struct Share {
     suspect: bool,
 }
 
-impl Default for Share {
+impl Default for WantedShare {
     fn default() -> Self {
         Self {
             partitions: Partitions::default(),
@@ -72,7 +72,7 @@ impl Default for Share {
     }
 }
 
-impl Share {
+impl WantedShare {
     /// Resolves when the server has confirmed the changes so far.
     pub(super) fn wait(&mut self) -> oneshot::Receiver<()> {
         let (confirm, confirmed) = oneshot::channel();

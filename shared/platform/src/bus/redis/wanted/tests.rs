@@ -9,7 +9,7 @@ use tokio::sync::oneshot::error::TryRecvError;
 
 const SERVERS: [&str; 2] = ["one:1", "two:2"];
 
-fn server(number: usize) -> Address {
+fn server(number: usize) -> ServerAddress {
     SERVERS[number].into()
 }
 
@@ -24,7 +24,7 @@ fn halves(turned: bool) -> &'static Placement {
 }
 
 fn make_halves(turned: bool) -> Placement {
-    let owners: Vec<(std::ops::RangeInclusive<u16>, Address)> = Partition::all()
+    let owners: Vec<(std::ops::RangeInclusive<u16>, ServerAddress)> = Partition::all()
         .map(|one| {
             let slot = super::super::names::slot(one);
             (slot..=slot, server(usize::from((one.number().is_multiple_of(2)) == turned)))
