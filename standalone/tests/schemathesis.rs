@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 use tempfile::TempDir;
@@ -73,8 +73,8 @@ impl Server {
         Self { process, public, folder }
     }
 
-    /// Makes what `schemathesis.toml` names: admin is user 1, then ann and bob; chat 1 is the lobby,
-    /// 2 their private chat, 3 bob's group; each with three messages.
+    /// Makes what `schemathesis.toml` names: admin is user 1, then ann and bob; the lobby, their private chat and
+    /// bob's group, each with three messages. The chats' ids are drawn, so the file is completed with them.
     async fn furnish(&self) {
         let ann =
             self.post("/register", None, &json!({ "username": "ann", "password": PASSWORD })).await;
@@ -82,16 +82,26 @@ impl Server {
             self.post("/register", None, &json!({ "username": "bob", "password": PASSWORD })).await;
         assert_eq!((&ann["id"], &bob["id"]), (&json!(2), &json!(3)));
         let token = bob["access_token"].as_str();
-        for (kind, id) in [("private", 2), ("group", 3)] {
+        let mut chats = vec![json!(1)];
+        for kind in ["private", "group"] {
             let chat = json!({ "chat_type": kind, "member_ids": [2] });
-            assert_eq!(self.post("/chats", token, &chat).await["id"], id);
+            chats.push(self.post("/chats", token, &chat).await["id"].clone());
         }
-        for chat in 1..=3 {
+        for chat in &chats {
             for text in ["one", "two", "three"] {
                 let path = format!("/chats/{chat}/messages");
                 self.post(&path, token, &json!({ "text": text })).await;
             }
         }
+        let config = include_str!("schemathesis.toml");
+        let lobby = "chats = { values = [1] }";
+        assert!(config.contains(lobby));
+        let chats = format!("chats = {{ values = {} }}", Value::from(chats));
+        fs::write(self.config(), config.replace(lobby, &chats)).unwrap();
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("schemathesis.toml")
     }
 
     async fn sign_in(&self, username: &str) -> String {
@@ -120,7 +130,7 @@ impl Server {
         assert!(program.exists(), "{program:?} is missing: run scripts/install-test-tools");
         let report = self.folder.path().join(format!("{name}.json"));
         let program = Program::new(format!("schemathesis-{name}"), program, self.folder.path())
-            .args(["--config-file".as_ref(), tests.join("tests/schemathesis.toml").as_os_str()])
+            .args(["--config-file".as_ref(), self.config().as_os_str()])
             .args(["run", &format!("http://{}/openapi.json", self.public), "--no-color"])
             .args([format!("--max-examples={cases_each}")])
             .args(which)

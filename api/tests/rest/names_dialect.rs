@@ -7,19 +7,20 @@ use crate::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Ann and Bob with a private chat, a message of hers in it and Bob's two answers; Ann's and Bob's tokens.
-async fn with_chat() -> (Server, String, String) {
+/// Ann and Bob with a private chat, a message of hers in it and Bob's two answers; Ann's and Bob's tokens, and the chat's id.
+async fn with_chat() -> (Server, String, String, i64) {
     let t = Server::start().await;
     let [ann, bob] = [t.user("ann").await, t.user("Bob").await];
     let token = |user: &Value| text(user, "access_token").to_owned();
     let (ann, bob, bob_id) = (token(&ann), token(&bob), bob["id"].clone());
     let chat = json!({"chat_type": "private", "member_ids": [bob_id]});
     let chat = t.post_as("/chats", &ann, chat).await.ok(201);
-    let path = format!("/chats/{}/messages", chat["id"]);
+    let chat = chat["id"].as_i64().unwrap();
+    let path = format!("/chats/{chat}/messages");
     for (user, said) in [(&ann, "hello"), (&bob, "hi"), (&bob, "there?")] {
         t.post_as(&path, user, json!({"text": said})).await.ok(201);
     }
-    (t, ann, bob)
+    (t, ann, bob, chat)
 }
 
 fn marked(chats: i64) -> Value {
@@ -28,14 +29,14 @@ fn marked(chats: i64) -> Value {
 
 #[tokio::test]
 async fn chats_by_name() {
-    let (t, ann, bob) = with_chat().await;
+    let (t, ann, bob, chat) = with_chat().await;
     let all = t.get("/getallmessages", &ann).await.ok(200);
     assert_eq!(t.get("/getallchats", &ann).await.ok(200), all);
     let lines = all["Bob"].as_array().unwrap();
     let first = &lines[1];
     for (field, value) in [
         ("id", json!(2)),
-        ("chat_id", json!(2)),
+        ("chat_id", json!(chat)),
         ("from", json!("Bob")),
         ("to", json!("ann")),
         ("text", json!("hi")),
@@ -71,7 +72,7 @@ async fn chats_by_name() {
 
 #[tokio::test]
 async fn what_somebody_sent_is_marked_by_name() {
-    let (t, ann, bob) = with_chat().await;
+    let (t, ann, bob, chat) = with_chat().await;
     t.user("cid").await;
     let mark = async |name: &str, token: &str| {
         let path = format!("/readnotreadedfromuser?user_from={name}");
@@ -85,7 +86,7 @@ async fn what_somebody_sent_is_marked_by_name() {
     }
     let nameless = t.bearer(Method::POST, "/readnotreadedfromuser", &ann).await;
     assert_eq!(nameless.refused(422, "validation_failed").fields(), ["user_from"]);
-    t.post_as("/chats/2/messages", &ann, json!({"text": "later"})).await.ok(201);
+    t.post_as(&format!("/chats/{chat}/messages"), &ann, json!({"text": "later"})).await.ok(201);
     assert_eq!(mark("bob", &ann).await.ok(200), marked(0));
     let unread = t.get("/getnotreadedmessages", &bob).await.ok(200);
     assert_eq!(unread["ann"].as_array().unwrap().len(), 1, "another's marks stay");
@@ -93,7 +94,7 @@ async fn what_somebody_sent_is_marked_by_name() {
 
 #[tokio::test]
 async fn a_get_marks_by_bearer_token_only() {
-    let (t, ann, _) = with_chat().await;
+    let (t, ann, ..) = with_chat().await;
     let cookie = t.login("ann", "password123").await.cookie();
     let by_cookie = async |method: Method, path: &str| -> Answer {
         t.request(method, path).header("cookie", &cookie).answer().await
@@ -113,7 +114,7 @@ async fn a_get_marks_by_bearer_token_only() {
 
 #[tokio::test]
 async fn limits_and_strangers() {
-    let (t, ann, _) = with_chat().await;
+    let (t, ann, ..) = with_chat().await;
     let lists = ["/getallmessages", "/getallchats", "/getreadedmessages", "/getnotreadedmessages"];
     for path in lists {
         for limit in ["0", "1001", "-1", "x"] {

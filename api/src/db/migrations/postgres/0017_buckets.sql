@@ -6,8 +6,10 @@
 -- for another one gives up, or this does and is tried again.
 LOCK TABLE chats, members, bans, users IN ACCESS EXCLUSIVE MODE;
 
--- Of this server's chats: what makes their ids unique together with the bucket, which is on one server at a time.
+-- Of this server's chats: what makes their ids unique together with the bucket, which is on one server at a time. The
+-- newest one is found by its index, however small the table is: nobody writes meanwhile.
 CREATE SEQUENCE chat_numbers;
+SET LOCAL enable_seqscan = off;
 SELECT setval('chat_numbers', (SELECT max(id) / 4096 + 1 FROM chats), FALSE);
 
 -- Programs choose the bucket: that of a pair for a private chat, which makes `pair_key` unique in its bucket.

@@ -54,6 +54,7 @@ impl RedisBus {
     pub(super) fn new(config: RedisConfig, node: NodeId, lifecycle: &Lifecycle) -> Self {
         // Said from the start: a process that subscribes to nothing, an api, has none.
         metric::add_subscriptions(0);
+        metric::set_partitions_up(0);
         let RedisConfig { topology, also, limits } = config;
         let (ended, publishing) = (CancellationToken::new(), Arc::default());
         let open = |topology| open(topology, limits, &publishing, &ended, lifecycle);
