@@ -277,10 +277,13 @@ fn settings(data: &Path, port: u16, durability: Durability) -> Vec<OsString> {
     // No socket file: its folder differs by distribution and may not be ours to write.
     set("unix_socket_directories=");
     set(&format!("max_connections={CONNECTIONS}"));
-    set("shared_buffers=128MB");
     set("timezone=UTC");
     set("log_line_prefix=%m [%p] %d ");
-    if durability == Durability::Fast {
+    if durability == Durability::Durable {
+        set("shared_buffers=128MB");
+    } else {
+        // Little, because tests run a dozen servers at a time.
+        set("shared_buffers=32MB");
         // A commit is still written before it is confirmed, so it survives a killed server.
         set("fsync=off");
         set("full_page_writes=off");
