@@ -16,6 +16,9 @@ use tokio::sync::Mutex;
 /// A longer request, such as a picture, is tried once: orders on a thousand accounts are shorter.
 const MOST_KEPT: usize = 256 * 1024;
 
+/// Likewise one that comes in more parts: each costs more memory than its bytes, and a stranger may send single ones.
+const MOST_PARTS: usize = 1024;
+
 /// Marks the answer of a request that ended in a conflict.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conflict;
@@ -72,6 +75,9 @@ impl KeptBody {
         let part = self.rest.next().await?;
         if let Ok(part) = &part {
             self.bytes += part.len();
+            if self.read.len() == MOST_PARTS {
+                self.bytes = self.bytes.max(MOST_KEPT + 1);
+            }
             if self.is_whole() {
                 self.read.push(part.clone());
             } else {
@@ -127,5 +133,8 @@ mod tests {
         assert_eq!(ask(vec![Bytes::from(vec![7; MOST_KEPT + 1])]).await, (503, 0, 1));
         let half = Bytes::from(vec![7; MOST_KEPT / 2 + 1]);
         assert_eq!(ask(vec![half.clone(), half]).await, (503, 0, 1));
+        let byte = Bytes::from_static(b"7");
+        assert_eq!(ask(vec![byte.clone(); MOST_PARTS]).await, (200, MOST_PARTS, 3));
+        assert_eq!(ask(vec![byte; 3 * MOST_PARTS]).await, (503, 0, 1));
     }
 }
