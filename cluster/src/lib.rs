@@ -32,7 +32,7 @@ pub use port::free_port;
 pub use postgres::{Durability, Postgres, TestDatabase};
 pub use process::Process;
 pub use program::Program;
-pub use redis::Redis;
+pub use redis::{Redis, RedisTlsFiles};
 pub use redis_cluster::{RedisCluster, SLOTS};
 pub use redis_sentinels::{RedisSentinel, RedisSentinels};
 pub use state::{ApiState, BalancerState, ClusterState, GatewayState, Pid};

@@ -2,7 +2,11 @@
 
 use crate::{Process, Program, installed, installed::shipped, port::free_port, scratch::Scratch};
 use anyhow::{Result, bail};
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -15,7 +19,33 @@ const START: Duration = Duration::from_secs(20);
 pub struct Redis {
     process: Process,
     port: u16,
+    tls_port: Option<u16>,
     _scratch: Scratch,
+}
+
+/// What a server shows, and whom it lets in by TLS: files of PEM.
+pub struct RedisTlsFiles {
+    /// The server's certificate.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// The authority of the servers and of all clients.
+    pub authority: PathBuf,
+}
+
+impl RedisTlsFiles {
+    /// Each setting and its value. Servers ask each other by TLS, too, and clients for a certificate.
+    pub(crate) fn settings(&self, port: u16) -> Vec<(&'static str, String)> {
+        let path = |path: &Path| path.display().to_string();
+        vec![
+            ("tls-port", port.to_string()),
+            ("tls-cert-file", path(&self.certificate)),
+            ("tls-key-file", path(&self.key)),
+            ("tls-ca-cert-file", path(&self.authority)),
+            ("tls-auth-clients", "yes".to_owned()),
+            ("tls-replication", "yes".to_owned()),
+        ]
+    }
 }
 
 impl Redis {
@@ -27,6 +57,18 @@ impl Redis {
     /// With further settings, each as `--name` and its values: certificates, users, a primary.
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
         Self::start_in(None, None, settings).await
+    }
+
+    /// Likewise, by TLS at another port, too.
+    pub async fn start_by_tls(tls: Option<&RedisTlsFiles>, settings: &[&str]) -> Result<Self> {
+        let Some(tls) = tls else { return Self::start_with(settings).await };
+        let port = free_port();
+        let mut all: Vec<String> = settings.iter().map(|word| (*word).to_owned()).collect();
+        all.extend(
+            tls.settings(port).into_iter().flat_map(|(name, value)| [format!("--{name}"), value]),
+        );
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        Ok(Self { tls_port: Some(port), ..Self::start_with(&all).await? })
     }
 
     pub(crate) async fn start_in(
@@ -46,7 +88,8 @@ impl Redis {
             .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
             .args(settings)
             .on_cpu(cpu);
-        let redis = Self { process: Process::start(program)?, port, _scratch: scratch };
+        let process = Process::start(program)?;
+        let redis = Self { process, port, tls_port: None, _scratch: scratch };
         redis.answers().await?;
         Ok(redis)
     }
@@ -59,6 +102,11 @@ impl Redis {
     /// The TCP port on 127.0.0.1; it stays the same over restarts.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port for clients of [`Redis::start_by_tls`], and the only one for those of [`Redis::start`].
+    pub fn named_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// For signals (pause, resume), the process id and the log.

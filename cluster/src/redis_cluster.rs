@@ -1,8 +1,11 @@
 //! A private Redis Cluster: masters that share the slots evenly, each with replicas, all with the shipped
 //! configuration.
 
-use crate::{Redis, free_port};
-use ::redis::{Client, Cmd, FromRedisValue, RedisResult, Value, aio::MultiplexedConnection, cmd};
+use crate::{Redis, RedisTlsFiles, free_port};
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, Value,
+    aio::MultiplexedConnection, cmd,
+};
 use anyhow::{Context, Result, bail};
 use futures_util::future::{join_all, try_join_all};
 use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
@@ -17,9 +20,17 @@ const SETTLING: Duration = Duration::from_secs(60);
 /// How long a server may be silent before the others suspect it. The default is 15 s.
 const NODE_TIMEOUT: &str = "1500";
 
+/// A server writes its file of nodes after each change, on a disk that others use, too.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// Keys that move together, and the milliseconds that a server may take for them.
+const KEYS_AT_ONCE: usize = 100;
+const MIGRATION: usize = 5_000;
+
 /// The servers. They end when this is dropped, or when the process that owns it dies.
 pub struct RedisCluster {
     nodes: Vec<Redis>,
+    by_tls: bool,
     bus_ports: Vec<u16>,
     ids: Vec<String>,
 }
@@ -28,6 +39,15 @@ impl RedisCluster {
     /// Starts so many masters, each with so many replicas, and waits until all of them agree who has what. The
     /// masters are the first of the nodes; the replicas follow, in the order of their masters.
     pub async fn start(masters: usize, replicas: usize) -> Result<Self> {
+        Self::start_by_tls(masters, replicas, None).await
+    }
+
+    /// Likewise, by TLS, among themselves, too.
+    pub async fn start_by_tls(
+        masters: usize,
+        replicas: usize,
+        tls: Option<&RedisTlsFiles>,
+    ) -> Result<Self> {
         let count = masters * (1 + replicas);
         // A port of its own for the nodes' talk among themselves: the default is 10,000 above the other one.
         let bus_ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
@@ -46,12 +66,14 @@ impl RedisCluster {
                     "no",
                     "--repl-diskless-sync-delay",
                     "0",
+                    "--tls-cluster",
+                    if tls.is_some() { "yes" } else { "no" },
                 ];
-                Redis::start_in(None, None, &settings).await
+                Redis::start_by_tls(tls, &settings).await
             }
         }))
         .await?;
-        let mut cluster = Self { nodes, bus_ports, ids: Vec::new() };
+        let mut cluster = Self { nodes, by_tls: tls.is_some(), bus_ports, ids: Vec::new() };
         for number in 0..count {
             cluster.ids.push(cluster.ask(number, cmd("CLUSTER").arg("MYID")).await?);
         }
@@ -78,8 +100,9 @@ impl RedisCluster {
     /// The URL for clients; it names all servers.
     pub fn url(&self) -> String {
         let hosts: Vec<String> =
-            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port())).collect();
-        format!("redis+cluster://{}", hosts.join(","))
+            self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.named_port())).collect();
+        let scheme = if self.by_tls { "rediss" } else { "redis" };
+        format!("{scheme}+cluster://{}", hosts.join(","))
     }
 
     /// The servers.
@@ -94,18 +117,44 @@ impl RedisCluster {
         Ok(owner.context("nobody has the slot")?.1)
     }
 
-    /// Moves a slot, as `redis-cli --cluster reshard` does. It has no keys.
+    /// Moves a slot from whoever has it, like [`RedisCluster::move_slots`].
     pub async fn move_slot(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.owner(slot).await?;
-        let set = |number: usize, state: &'static str, node: usize| async move {
+        self.move_slots([slot], from, to).await
+    }
+
+    /// Moves slots with their keys, one after the other, as `redis-cli --cluster reshard` does.
+    pub async fn move_slots(
+        &self,
+        slots: impl IntoIterator<Item = u16>,
+        from: usize,
+        to: usize,
+    ) -> Result<()> {
+        let set = |slot: u16, state: &str, node: usize| {
             let mut set = cmd("CLUSTER");
             set.arg("SETSLOT").arg(slot).arg(state).arg(&self.ids[node]);
-            self.tell(number, &set).await
+            set
         };
-        set(to, "IMPORTING", from).await?;
-        set(from, "MIGRATING", to).await?;
-        for number in [to, from] {
-            set(number, "NODE", to).await?;
+        let mut old = self.connection(from).await?;
+        let mut new = self.connection(to).await?;
+        for slot in slots {
+            set(slot, "IMPORTING", from).exec_async(&mut new).await?;
+            set(slot, "MIGRATING", to).exec_async(&mut old).await?;
+            loop {
+                let mut some = cmd("CLUSTER");
+                some.arg("GETKEYSINSLOT").arg(slot).arg(KEYS_AT_ONCE);
+                let keys: Vec<String> = some.query_async(&mut old).await?;
+                if keys.is_empty() {
+                    break;
+                }
+                let mut migrate = cmd("MIGRATE");
+                let port = self.nodes[to].port();
+                migrate.arg("127.0.0.1").arg(port).arg("").arg(0).arg(MIGRATION).arg("KEYS");
+                migrate.arg(keys).exec_async(&mut old).await?;
+            }
+            for connection in [&mut new, &mut old] {
+                set(slot, "NODE", to).exec_async(connection).await?;
+            }
         }
         Ok(())
     }
@@ -144,7 +193,9 @@ impl RedisCluster {
 
     /// A connection for commands to one server.
     pub async fn connection(&self, number: usize) -> RedisResult<MultiplexedConnection> {
-        Client::open(self.nodes[number].url())?.get_multiplexed_async_connection().await
+        let config = AsyncConnectionConfig::new().set_response_timeout(Some(ANSWER));
+        let client = Client::open(self.nodes[number].url())?;
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     async fn meet(&self, number: usize) -> Result<()> {
