@@ -1,7 +1,7 @@
 //! Asks those who know which server it is: sentinels for a primary, a cluster's servers for the owner of a slot. All of
 //! them are asked at once, because any may be away, frozen, or behind. What they name is for the caller to verify.
 
-use super::{access::RedisAccess, limits::RedisLimits};
+use super::{access::RedisAccess, limits::RedisLimits, tls};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use redis::{
@@ -11,9 +11,14 @@ use redis::{
 use std::{collections::HashMap, fmt, time::Duration};
 use tokio::time::{self, Instant};
 
-/// How often they are asked whether they still name the server of a connection. It finds what nothing else does: a
-/// primary that was cut off together with this process, and was replaced.
-pub(super) const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// How often sentinels are asked whether they still name the server of a connection. A primary that they replace while it
+/// runs remains one for eight seconds more. Processes must not leave it seconds apart, because those that have left
+/// hear nothing of those that have not. A thousand processes ask each sentinel a thousand times a second.
+const ASK_SENTINELS: Duration = Duration::from_secs(1);
+
+/// The same for the servers of a cluster, which refuse what they do not have. It finds what nothing else does: an owner
+/// that was cut off together with this process, and was replaced.
+const ASK_CLUSTER: Duration = Duration::from_secs(10);
 
 /// How often, while the server does not answer: a quarter of the time in which a client should be live again.
 const ASK_SOON: Duration = Duration::from_millis(500);
@@ -70,7 +75,7 @@ impl Guides {
         {
             match answer {
                 Ok(answer) => heard.push(answer),
-                Err(error) => refusal = Some(error),
+                Err(error) => refusal = Some(tls::advised(error)),
             }
         }
         let Some(address) = best(&heard) else {
@@ -80,6 +85,14 @@ impl Guides {
         let named = NamedServer { address, by_most: 2 * heard.len() > self.guides.len() };
         *self.last.lock() = Some((Some(Instant::now()), named.clone()));
         Ok(named)
+    }
+
+    /// How often they are to be asked while nothing is wrong.
+    pub(super) fn ask_every(&self) -> Duration {
+        match self.question {
+            GuideQuestion::Primary(_) => ASK_SENTINELS,
+            GuideQuestion::Owner(_) => ASK_CLUSTER,
+        }
     }
 
     /// Whether more than half of them name another server, as they have been heard within `age` or are heard now.

@@ -2,8 +2,9 @@
 //! takes writes, and watches that it goes on to be one.
 
 use super::{
-    guides::{ASK_AGAIN, Address, Guides, in_time},
+    guides::{Address, Guides, in_time},
     limits::RedisLimits,
+    tls,
 };
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
@@ -81,7 +82,8 @@ impl Server {
             check_role(&mut connection).await?;
             Ok(connection)
         });
-        let connection = unless_replaced(named.as_ref(), limits, connecting).await?;
+        let connecting = unless_replaced(named.as_ref(), limits, connecting);
+        let connection = connecting.await.map_err(tls::advised)?;
         let watch = ServerWatch { connection: connection.clone(), named, limits: *limits };
         Ok(RedisConnection { connection, watch })
     }
@@ -120,7 +122,11 @@ impl ServerWatch {
     /// Checks again and again, and returns why the connection must be left: the server does not answer, or became a
     /// replica, or the sentinels name another one.
     pub async fn run(mut self) -> RedisError {
-        let mut next = time::interval(self.limits.probe_every);
+        let every = match &self.named {
+            Some((guides, _)) => self.limits.probe_every.min(guides.ask_every()),
+            None => self.limits.probe_every,
+        };
+        let mut next = time::interval(every);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             next.tick().await;
@@ -130,12 +136,12 @@ impl ServerWatch {
         }
     }
 
-    /// One such check. Whoever names the server is asked at most every few seconds, or after a doubt.
+    /// One such check. Whoever names the server is asked at most that often, or after a doubt.
     pub(super) async fn check(&mut self) -> RedisResult<()> {
         // A check that is given up has not been passed.
         let doubt = Doubt(self.named.as_ref().map(|(guides, _)| &**guides));
         if let Some((guides, address)) = &self.named
-            && guides.name_another(address, ASK_AGAIN, &self.limits).await
+            && guides.name_another(address, guides.ask_every(), &self.limits).await
         {
             doubt.dispel();
             return Err(replaced());

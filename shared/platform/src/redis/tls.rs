@@ -2,12 +2,13 @@
 //! trust.
 
 use crate::settings::Secret;
-use redis::{Client, ClientTlsConfig, ConnectionAddr, TlsCertificates};
+use redis::{Client, ClientTlsConfig, ConnectionAddr, ErrorKind, RedisError, TlsCertificates};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
+use std::{error::Error as StdError, io, sync::Arc};
 
 /// Certificates and a key of one's own, each as PEM; they are used for every `rediss` server.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +71,35 @@ impl RedisTls {
             }
         }
     }
+}
+
+/// Says what to do about a certificate that one side did not take.
+pub(super) fn advised(error: RedisError) -> RedisError {
+    use rustls::{AlertDescription as Alert, CertificateError, Error};
+    let advice = match tls_error(&error) {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "nobody trusted signed the server's certificate; give its authority's in REDIS_CA"
+        }
+        Some(Error::AlertReceived(Alert::CertificateRequired | Alert::HandshakeFailure)) => {
+            "the server wants a certificate; give one in REDIS_CERTIFICATE and REDIS_KEY"
+        }
+        Some(Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::DecryptError
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::CertificateExpired,
+        )) => {
+            "the server does not take REDIS_CERTIFICATE: it is old, or the server does not know who signed it"
+        }
+        _ => return error,
+    };
+    (ErrorKind::Io, advice, error.to_string()).into()
+}
+
+fn tls_error(error: &RedisError) -> Option<&rustls::Error> {
+    let inner = error.source()?.downcast_ref::<Arc<dyn StdError + Send + Sync>>()?;
+    inner.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
 }
 
 fn certificates(name: &str, pem: &Secret) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -1,11 +1,11 @@
 //! TLS to Redis: whom it trusts, what it shows, and how it says what is wrong.
 
-use crate::{listener::Listener, soon};
-use cluster::{Redis, free_port};
+use crate::{listener::Listener, state::used};
+use cluster::{Redis, RedisCluster, RedisSentinels, RedisTlsFiles, free_port};
 use platform::{
     bus::Bus,
     lifecycle::Lifecycle,
-    redis::{RedisArgs, RedisConfig, RedisTls, State, Topology},
+    redis::{RedisArgs, RedisConfig, RedisTls, Server, State, Topology},
     settings::Secret,
 };
 use protocol::{
@@ -54,6 +54,12 @@ impl Papers {
         Self { folder, authority, client: sign("client") }
     }
 
+    /// What servers need.
+    fn files(&self) -> RedisTlsFiles {
+        let path = |name| self.folder.path().join(name);
+        RedisTlsFiles { certificate: path("certificate"), key: path("key"), authority: path("ca") }
+    }
+
     /// A server with these papers; `yes` or `no`: whether it wants to see some of its clients.
     async fn server(&self, wants_client: &str) -> (Redis, String) {
         let port = free_port().to_string();
@@ -95,6 +101,10 @@ fn config(url: &str, tls: &RedisTls) -> RedisConfig {
 /// What goes wrong with a connection, which must not take longer than connecting may.
 async fn refusal(config: &RedisConfig) -> String {
     let Topology::One(server) = &config.topology else { panic!("one server") };
+    refusal_of(server, config).await
+}
+
+async fn refusal_of(server: &Server, config: &RedisConfig) -> String {
     let begun = Instant::now();
     let on_push = |_: redis::PushInfo| Ok::<(), ()>(());
     let connected = server.connect(&config.limits, Duration::from_secs(1), on_push).await;
@@ -109,7 +119,7 @@ async fn a_certificate_must_be_the_servers_own_valid_and_of_the_authority() {
     let (_server, url) = papers.server("no").await;
     assert_eq!(refusal(&config(&url, &papers.trusted())).await, "");
     for (tls, words) in [
-        (RedisTls::default(), "UnknownIssuer"),
+        (RedisTls::default(), "in REDIS_CA"),
         (Papers::for_host("127.0.0.1").trusted(), "certificate"),
     ] {
         let why = refusal(&config(&url, &tls)).await;
@@ -128,16 +138,65 @@ async fn a_certificate_must_be_the_servers_own_valid_and_of_the_authority() {
 async fn a_server_that_wants_a_certificate_is_shown_one() {
     let papers = Papers::for_host("127.0.0.1");
     let (_server, url) = papers.server("yes").await;
-    assert_ne!(refusal(&config(&url, &papers.trusted())).await, "");
-    let config = config(&url, &papers.shown());
+    let why = refusal(&config(&url, &papers.trusted())).await;
+    assert!(why.contains("REDIS_CERTIFICATE and REDIS_KEY"), "{why}");
+    let strangers =
+        RedisTls { authorities: papers.trusted().authorities, ..Papers::for_host("x").shown() };
+    let why = refusal(&config(&url, &strangers)).await;
+    assert!(why.contains("does not take REDIS_CERTIFICATE"), "{why}");
+    serves(&config(&url, &papers.shown())).await;
+}
+
+/// Relays, and keeps state.
+async fn serves(config: &RedisConfig) {
     let bus = Bus::redis(config.clone(), NodeId::random(), &Lifecycle::new());
     let mut listener = Listener::start(&bus).await;
     let chat = Channel::Chat(ChatId(1));
     listener.add(&[chat]).await;
     listener.expect_delivery(&bus, chat).await;
-    let state = State::new(&config).unwrap();
-    let mut connection = soon("a connection", state.connection()).await.unwrap();
-    redis::cmd("SET").arg("key").arg(1).exec_async(&mut connection).await.unwrap();
+    let state = State::new(config).unwrap();
+    used(&state, 2).await.unwrap();
+}
+
+/// Whoever names the servers, and the servers that are named, are asked with the same papers.
+#[tokio::test]
+async fn sentinels_and_what_they_name_are_asked_by_tls() {
+    let papers = Papers::for_host("127.0.0.1");
+    let servers = RedisSentinels::start_by_tls(Some(&papers.files())).await.unwrap();
+    let url = servers.url();
+    assert!(url.starts_with("rediss+sentinel://"), "{url}");
+    for (tls, words) in [
+        (RedisTls::default(), "in REDIS_CA"),
+        (papers.trusted(), "REDIS_CERTIFICATE and REDIS_KEY"),
+    ] {
+        let why = refusal(&config(&url, &tls)).await;
+        assert!(why.contains(words), "{why}");
+    }
+    let config = config(&url, &papers.shown());
+    serves(&config).await;
+    servers.servers()[0].kill().await.unwrap();
+    servers.named(1).await.unwrap();
+    serves(&config).await;
+}
+
+#[tokio::test]
+async fn a_clusters_servers_are_asked_by_tls() {
+    let papers = Papers::for_host("127.0.0.1");
+    let servers = RedisCluster::start_by_tls(2, 0, Some(&papers.files())).await.unwrap();
+    let url = servers.url();
+    assert!(url.starts_with("rediss+cluster://"), "{url}");
+    for (tls, words) in [
+        (RedisTls::default(), "in REDIS_CA"),
+        (papers.trusted(), "REDIS_CERTIFICATE and REDIS_KEY"),
+    ] {
+        let config = config(&url, &tls);
+        let Topology::Cluster(seeds) = &config.topology else { panic!("a cluster") };
+        for server in seeds.servers() {
+            let why = refusal_of(&server, &config).await;
+            assert!(why.contains(words), "{why}");
+        }
+    }
+    serves(&config(&url, &papers.shown())).await;
 }
 
 #[tokio::test]
