@@ -79,6 +79,8 @@ pub struct Config {
     pub repair_interval: Duration,
     /// … and this often while it is down, when polling is all there is.
     pub repair_interval_down: Duration,
+    /// How long the same goes on after the bus is back.
+    pub repair_settling: Duration,
     /// Idle chats are let go and overdue requests sent this often.
     pub sweep_interval: Duration,
     /// How long a client waits before it repeats a frame that the api did not answer. The lane has just
@@ -144,6 +146,8 @@ impl Default for Config {
             gap_patience: Duration::from_millis(30),
             repair_interval: Duration::from_secs(4),
             repair_interval_down: Duration::from_secs(1),
+            // The longest pause after which other processes connect again. What they publish before that is dropped.
+            repair_settling: Duration::from_secs(2),
             sweep_interval: Duration::from_secs(1),
             unavailable_wait: Duration::from_secs(2),
             overloaded_wait: Duration::from_secs(1),

@@ -22,6 +22,7 @@ use protocol::{
     time::Timestamp,
 };
 use std::{mem, sync::Arc};
+use tokio::time::Instant;
 
 impl Hub {
     /// Handles a bus message. Runs on the task that reads the bus.
@@ -34,7 +35,7 @@ impl Hub {
             }
             // Messages that were published meanwhile are lost. A poll finds what they said.
             BusEvent::Up(partitions) => {
-                self.hearing.on_up(&partitions);
+                self.hearing.on_up(&partitions, Instant::now() + self.config.repair_settling);
                 self.poll_now.notify_one();
             }
             BusEvent::Down(partitions) => {

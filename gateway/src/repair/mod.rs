@@ -1,6 +1,6 @@
 //! Anti-entropy: repairs the damage of lost bus messages. Every few seconds the gateway asks the api for recent
 //! changes, and compares the answer with the feeds, memberships and sessions here. It asks at once when a part of the
-//! bus goes or comes back, and every second while one is down. `doubts.rs` follows up on answers that were cut.
+//! bus goes or comes back, and every second while one is down and until all others can publish there again. `doubts.rs` follows up on answers that were cut.
 
 mod doubts;
 
@@ -37,7 +37,7 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
         if is_regular {
             regular_at = Instant::now() + hub.config.repair_interval;
         }
-        let missed = hub.hearing.take_missed();
+        let missed = hub.hearing.take_missed(Instant::now());
         match backend.changed(Changed { since }).await {
             Ok(found) => {
                 failing_since = None;

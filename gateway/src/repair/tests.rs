@@ -75,11 +75,8 @@ async fn while_a_partition_is_down_the_api_is_asked_each_second_and_for_the_othe
         let now = Timestamp(started.elapsed().as_millis() as i64);
         Ok(ChangedFound { now, ..cut() })
     });
-    // To the first regular question, from which on there is a `since`.
-    while calls.lock().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    // Past the first regular question, from which on there is a `since`, and not near the next one.
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
     calls.lock().clear();
     asked.lock().clear();
     gateway.hub.on_bus(BusEvent::Down(only(TWO)));
@@ -92,9 +89,21 @@ async fn while_a_partition_is_down_the_api_is_asked_each_second_and_for_the_othe
     assert!(asked.lock().contains(&ONE), "the regular one suspects all");
     assert!(calls.lock().last() >= since.first());
     gateway.hub.on_bus(BusEvent::Up(only(TWO)));
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    // At once, and until what others publish arrives again.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_100) {
+        calls.lock().clear();
+        asked.lock().clear();
+        tokio::time::sleep(Duration::from_millis(1_050)).await;
+        assert!(!calls.lock().is_empty() && asked.lock().contains(&TWO));
+    }
+    // To the next regular one.
     calls.lock().clear();
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    while calls.lock().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    calls.lock().clear();
+    tokio::time::sleep(Duration::from_millis(3_900)).await;
     assert!(calls.lock().is_empty(), "nothing is down");
 }
 
