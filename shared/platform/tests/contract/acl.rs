@@ -220,4 +220,37 @@ async fn each_key_and_channel_of_the_shipped_user_is_missed() {
         let _ = tokio::time::timeout(Duration::from_secs(2), use_state(&config)).await;
         assert_ne!(guarded.refusals().await, "", "without {missing}");
     }
+    for missing in shipped().iter().filter(|rule| rule.starts_with('&')) {
+        let rules: Vec<String> = shipped().into_iter().filter(|rule| rule != missing).collect();
+        guarded.allow(&rules).await;
+        let channel = missing[1..].replace("{*}", "{tag}").replace('*', "1");
+        let command = if channel.contains('{') { "SSUBSCRIBE" } else { "SUBSCRIBE" };
+        let mut connection = State::new(&config).unwrap().connection().await.unwrap();
+        let told = redis::cmd(command).arg(&channel).exec_async(&mut connection).await;
+        assert_eq!(told.unwrap_err().code(), Some("NOPERM"), "without {missing}");
+    }
+}
+
+/// What Redis gives to a user unless it is told otherwise.
+#[tokio::test]
+async fn a_user_without_channels_hears_nothing_until_it_may() {
+    let mut guarded = Guarded::start().await;
+    let rules: Vec<String> = shipped().into_iter().filter(|rule| !rule.starts_with('&')).collect();
+    guarded.allow(&rules).await;
+    let mut config = config_of(&guarded.server);
+    config.limits.backoff_longest = Duration::from_millis(200);
+    let bus = Bus::redis(config, NodeId::random(), &Lifecycle::new());
+    let mut listener = Listener::connecting(&bus);
+    let chat = Channel::Chat(ChatId(1));
+    listener.add(&[chat]).await;
+    soon("the server refuses", async {
+        while !guarded.refusals().await.contains("probe:") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(!listener.subscriber.hears(chat));
+    guarded.allow(&shipped()).await;
+    listener.expect_up().await;
+    listener.expect_delivery(&bus, chat).await;
 }

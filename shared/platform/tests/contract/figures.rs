@@ -59,6 +59,44 @@ async fn one_server_against_a_cluster_of_three() {
     );
 }
 
+/// Links to sixty-four servers, which are four that each have sixteen addresses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures"]
+async fn a_node_with_sixty_four_links() {
+    let hosts: Vec<String> = (1..=16).map(|host| format!("127.0.0.{host}")).collect();
+    let bind: Vec<&str> =
+        std::iter::once("--bind").chain(hosts.iter().map(String::as_str)).collect();
+    let (mut servers, mut urls) = (Vec::new(), Vec::new());
+    for _ in 0..4 {
+        let server = Redis::start_with(&bind).await.unwrap();
+        urls.extend(hosts.iter().map(|host| format!("redis://{host}:{}", server.port())));
+        servers.push(server);
+    }
+    let config = RedisConfig::new(&Secret::new(urls.join(","))).unwrap();
+    let before = resident();
+    let bus = Bus::redis(config, NodeId::random(), &Lifecycle::new());
+    let listener = Listener::start(&bus).await;
+    let linked = resident();
+    let channels: Vec<Channel> =
+        (1..=CHANNELS as i64).map(|id| Channel::Chat(ChatId(id))).collect();
+    let start = Instant::now();
+    listener.add(&channels).await;
+    let (took, all) = (start.elapsed(), resident());
+    println!(
+        "64 links: {:.1} MB, {:.0} kB each; {CHANNELS} channels on them {:.1} MB more, subscribed to in {took:.2?}",
+        (linked - before) / 1e6,
+        (linked - before) / 64e3,
+        (all - linked) / 1e6,
+    );
+}
+
+/// Bytes of this process in memory.
+fn resident() -> f64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0
+}
+
 async fn measure(config: &RedisConfig, servers: &[&Redis]) -> Figures {
     let bus = Bus::redis(config.clone(), NodeId::random(), &Lifecycle::new());
     let (heard, others) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<BusEvent>>>::default());

@@ -160,14 +160,17 @@ mod tests {
     async fn an_unsubscription_that_nobody_asked_for_is_a_lost_partition() {
         let pushes = Arc::new(Pushes::default());
         let on_push = Arc::clone(&pushes).handler(NodeId::random(), Arc::new(|_| {}));
-        let part = || {
-            let data = vec![text(b"{5}chat:7"), Value::Int(0)];
+        let part = |name: Value| {
+            let data = vec![name, Value::Int(0)];
             on_push(PushInfo { kind: PushKind::SUnsubscribe, data }).unwrap();
         };
         pushes.expect_parting(&[CHAT]);
-        part();
-        assert!(pushes.fallen.lock().is_empty(), "asked for");
-        part();
+        part(text(b"{5}chat:7"));
+        for name in [text(b"elsewhere"), text(b"{5}"), Value::Nil] {
+            part(name);
+        }
+        assert!(pushes.fallen.lock().is_empty(), "asked for, or not ours");
+        part(text(b"{5}chat:7"));
         assert_eq!(pushes.wait_for_fallen().await, Partitions::from_iter([CHAT.partition()]));
     }
 }

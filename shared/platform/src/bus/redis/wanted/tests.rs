@@ -186,6 +186,30 @@ fn a_doubted_channel_is_told_again_and_many_of_them_condemn_the_connection() {
     assert!(condemned(now + std::time::Duration::from_secs(60)));
 }
 
+#[test]
+fn ten_thousand_doubted_channels_cost_a_connection_and_then_one_command_each() {
+    let one = Watched::new(&Placement::one(&server(0)));
+    let channels: Vec<Channel> = (1..=10_000).map(chat).collect();
+    one.wanted.add(&channels);
+    assert_eq!(one.connect(0).len(), channels.len());
+    let now = Instant::now();
+    let doubt_for = |seconds: std::ops::Range<u64>| {
+        for second in seconds {
+            one.wanted.doubt(&channels, now + std::time::Duration::from_secs(second));
+        }
+    };
+    doubt_for(0..5);
+    assert!(one.wanted.take(&server(0)).is_err(), "the connection is given up");
+    one.wanted.lost(&server(0));
+    assert_eq!(one.connect(0).len(), channels.len());
+    assert!(one.tell(0, &Partitions::default()).is_none(), "it begins with all of them");
+    // Then it is the publishers, and nothing piles up.
+    doubt_for(5..25);
+    let told = one.tell(0, &Partitions::default()).unwrap().subscribe;
+    assert_eq!(told.len(), channels.len());
+    assert!(one.tell(0, &Partitions::default()).is_none());
+}
+
 /// A server as the test plays it: it knows what it was told.
 #[derive(Default)]
 struct Played {
