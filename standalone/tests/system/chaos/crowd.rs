@@ -1,10 +1,12 @@
-//! A crowd that chats while something breaks: users with a device on each gateway, a few chats,
+//! A crowd that chats while something breaks: users with a device on each gateway, a few chats or many,
 //! everyone sending at once, and in the end the history checker's verdict on all of it.
 
+use super::live::{Deliveries, DeliveryTimes};
 use crate::harness::{Device, System, User, want, within};
 use futures_util::future::join_all;
 use loadtest::history::{HistoryMessage, Ledger, LedgerLimits, StoredChats, Verdict};
-use protocol::id::{ChatId, Seq};
+use protocol::id::{ChatId, Seq, UserId};
+use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
@@ -16,11 +18,11 @@ use tokio::{
 pub const SENDERS: usize = 20;
 pub const CHATS: usize = 5;
 
-/// Every user is in this many of the chats.
-const CHATS_OF_A_USER: usize = 2;
+/// Members of a chat, two devices each: every user is in two fifths of the chats.
+const DEVICES_OF_A_CHAT: usize = SENDERS * 2 / 5 * 2;
 
-/// Members of a chat, two devices each.
-const DEVICES_OF_A_CHAT: usize = SENDERS * CHATS_OF_A_USER / CHATS * 2;
+/// Between two messages of one sender, in a steady crowd: it leaves the machine time for what breaks.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Messages that one sender has on their way at once.
 const WINDOW: usize = 4;
@@ -55,8 +57,8 @@ struct Progress {
 /// A crowd in action. It sends until it is told to finish.
 pub struct Crowd {
     users: Vec<User>,
-    chats: Vec<ChatId>,
-    devices: JoinSet<Device>,
+    pub chats: Vec<ChatId>,
+    devices: JoinSet<(Device, DeliveryTimes)>,
     ledger: Arc<Ledger>,
     progress: watch::Receiver<Progress>,
     call: watch::Sender<Call>,
@@ -64,29 +66,44 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Brings everyone together and lets them send, so many messages in all or more. Every user has
-    /// a device on both gateways; the first one sends.
+    /// Brings everyone together and lets them send as fast as they can, so many messages in all or more.
+    /// Every user has a device on both gateways; the first one sends.
     pub async fn start(t: &System, messages: usize) -> Self {
+        Self::gather(t, CHATS, messages, Duration::ZERO).await
+    }
+
+    /// The same, in so many chats, a multiple of ten, and at a pace that it can keep for long. Each chat is written to
+    /// from one gateway only, so that the other one has nothing but the relay to hear of it at once.
+    pub async fn start_steady(t: &System, chats: usize) -> Self {
+        Self::gather(t, chats, 0, PAUSE).await
+    }
+
+    async fn gather(t: &System, chats: usize, messages: usize, pause: Duration) -> Self {
         let users = join_all((0..SENDERS).map(async |_| t.user("sender").await)).await;
-        let chats = join_all((0..CHATS).map(async |chat| {
+        let described = (0..chats).map(|chat| {
             let members = users.iter().enumerate();
-            let members = members.filter(|(user, _)| chats_of(*user).any(|one| one == chat));
-            let members: Vec<&User> = members.map(|(_, user)| user).collect();
-            members[0].group(&format!("chat {chat}"), &members[1..]).await
-        }))
-        .await;
+            let members = members.filter(|(user, _)| chats_of(*user, chats).any(|one| one == chat));
+            let members: Vec<UserId> = members.map(|(_, user)| user.id).collect();
+            json!({ "chat_type": "group", "name": format!("chat {chat}"), "member_ids": members })
+        });
+        // By the administrator, because nobody may invite strangers into so many chats.
+        let body = json!({ "chats": described.collect::<Vec<_>>() });
+        let made = t.admin().await.rest.post("/admin/chats/bulk", body).await.ok();
+        let made = made["chat_ids"].as_array().expect("ids");
+        let chats: Vec<ChatId> = made.iter().filter_map(Value::as_i64).map(ChatId).collect();
         // Everyone is there before the first message is sent.
         let ledger = Ledger::new(LedgerLimits::default());
         let mut everyone = Vec::new();
         for (number, user) in users.iter().enumerate() {
-            for (node, shares) in [(number % 2, true), ((number + 1) % 2, false)] {
+            let home = number % 2;
+            for (node, shares) in [(home, true), (1 - home, false)] {
                 let mut device = user.connect_to(node).await.returning();
                 device.track.record(&ledger, &format!("{} on {node}", user.username));
-                let chats = chats_of(number).map(|chat| chats[chat]).collect();
-                everyone.push((
-                    device,
-                    shares.then_some(SendQuota { chats, share: messages / SENDERS }),
-                ));
+                let of_this_gateway = |chat: &usize| pause.is_zero() || chat % 2 == home;
+                let own = chats_of(number, chats.len()).filter(of_this_gateway);
+                let chats = own.map(|chat| chats[chat]).collect();
+                let share = messages / SENDERS;
+                everyone.push((device, shares.then_some(SendQuota { chats, share, pause })));
             }
         }
         let (telling, progress) = watch::channel(Progress::default());
@@ -128,9 +145,11 @@ impl Crowd {
         }
         let by = Instant::now() + catch_up;
         self.call.send_modify(|call| call.ending = Some(Ending { ends, by }));
-        let mut devices = Vec::new();
+        let (mut devices, mut times) = (Vec::new(), Vec::new());
         while let Some(ended) = self.devices.join_next().await {
-            devices.push(device(ended));
+            let (device, its_times) = device(ended);
+            devices.push(device);
+            times.push(its_times);
         }
         devices.iter_mut().for_each(|device| device.track.end_record());
         let verdict = self.verdict().await;
@@ -140,7 +159,7 @@ impl Crowd {
         assert!(verdict.acked >= self.messages as u64, "{verdict:?}");
         assert_eq!(verdict.stored, verdict.acked);
         assert_eq!(verdict.delivered, verdict.stored * DEVICES_OF_A_CHAT as u64);
-        Party { devices }
+        Party { devices, deliveries: Deliveries::of(times) }
     }
 
     async fn verdict(&self) -> Verdict {
@@ -159,7 +178,8 @@ impl Crowd {
 
     /// A member of this chat.
     fn member(&self, chat: usize) -> &User {
-        let member = (0..SENDERS).find(|user| chats_of(*user).any(|one| one == chat));
+        let is_member = |user: &usize| chats_of(*user, self.chats.len()).any(|one| one == chat);
+        let member = (0..SENDERS).find(is_member);
         &self.users[member.expect("every chat has members")]
     }
 }
@@ -167,6 +187,7 @@ impl Crowd {
 /// The crowd's devices after the end.
 pub struct Party {
     devices: Vec<Device>,
+    pub deliveries: Deliveries,
 }
 
 impl Party {
@@ -181,11 +202,13 @@ impl Party {
     }
 }
 
-fn chats_of(user: usize) -> impl Iterator<Item = usize> {
-    (user..user + CHATS_OF_A_USER).map(|chat| chat % CHATS)
+/// Which of so many chats a user is in.
+fn chats_of(user: usize, chats: usize) -> impl Iterator<Item = usize> {
+    let first = user * chats / SENDERS;
+    (first..first + chats * 2 / 5).map(move |chat| chat % chats)
 }
 
-fn device(ended: Result<Device, JoinError>) -> Device {
+fn device<T>(ended: Result<T, JoinError>) -> T {
     ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }
 
@@ -194,6 +217,8 @@ struct SendQuota {
     chats: Vec<ChatId>,
     /// How many at least.
     share: usize,
+    /// Between two of them.
+    pause: Duration,
 }
 
 /// One device's life: sends its part, a few at a time, and stays until it has everything.
@@ -202,18 +227,25 @@ async fn take_part(
     part: Option<SendQuota>,
     progress: watch::Sender<Progress>,
     mut call: watch::Receiver<Call>,
-) -> Device {
+) -> (Device, DeliveryTimes) {
     let (mut sent, mut counted, mut resting) = (0, 0, part.is_none());
+    let (mut next, mut times) = (Instant::now(), DeliveryTimes::default());
     loop {
         let Call { enough, ending } = call.borrow_and_update().clone();
         if ending.as_ref().is_some_and(|ending| ending.missing(&device).is_none()) {
             break;
         }
-        if let Some(SendQuota { chats, share }) = &part {
+        let mut may_send_at = None;
+        if let Some(SendQuota { chats, share, pause }) = &part {
             while device.track.in_flight() < WINDOW && !(enough && sent >= *share) {
+                if Instant::now() < next {
+                    may_send_at = Some(next);
+                    break;
+                }
                 let text = format!("{} of {}", sent, device.user.username);
                 device.submit(chats[sent % chats.len()], &text).await;
                 sent += 1;
+                next = Instant::now() + *pause;
             }
         }
         let rests = !resting && device.track.in_flight() == 0;
@@ -227,9 +259,10 @@ async fn take_part(
             resting |= rests;
         }
         tokio::select! {
-            _ = device.pump() => {}
+            frame = device.pump() => times.note(&frame),
             _ = call.changed() => {}
-            () = overdue(ending.as_ref()) => {
+            () = due(may_send_at) => {}
+            () = due(ending.as_ref().map(|ending| ending.by)) => {
                 let missing = ending.and_then(|ending| ending.missing(&device));
                 panic!("{} has not caught up: {missing:?}", device.user.username);
             }
@@ -237,7 +270,7 @@ async fn take_part(
     }
     // Whatever is delivered twice has come by the time a ping is answered.
     device.expect_none(want::error("none")).await;
-    device
+    (device, times)
 }
 
 impl Ending {
@@ -251,10 +284,10 @@ impl Ending {
     }
 }
 
-/// When everyone should have had everything; never, before the ending is known.
-async fn overdue(ending: Option<&Ending>) {
-    match ending {
-        Some(ending) => sleep_until(ending.by).await,
+/// Never, if there is no such time.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

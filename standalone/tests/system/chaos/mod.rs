@@ -3,9 +3,10 @@
 //! one is not the other's load.
 
 mod crowd;
+mod engines;
+mod live;
 
 use crate::harness::System;
-use cluster::RedisCluster;
 use crowd::Crowd;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
@@ -132,22 +133,4 @@ async fn postgres_fails_over() {
             "no client noticed more than a pause; dies: {dies}"
         );
     }
-}
-
-/// One of three masters dies, with a third of all chats and perhaps presence and limits. Its replica takes over after
-/// the cluster's timeout.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_master_of_a_redis_cluster_killed_in_the_middle() {
-    let _turn = alone().await;
-    let redis = RedisCluster::start(3, 1).await.unwrap();
-    let t = System::cluster_with(&[("REDIS_URL", &redis.url())]).await;
-    let mut crowd = Crowd::start(&t, SOME).await;
-    crowd.acks(SOME / 4).await;
-    redis.nodes()[0].kill().await.unwrap();
-    crowd.acks(SOME / 4).await;
-    redis.replaced(0).await.unwrap();
-    // These go by the new master.
-    crowd.acks(SOME / 4).await;
-    let party = crowd.finish(SOON).await;
-    assert_eq!((party.reconnected(), party.resyncs()), (0, 0), "no client noticed");
 }
