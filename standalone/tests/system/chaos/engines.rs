@@ -19,7 +19,7 @@ enum Act {
 
 /// Servers to which it happens.
 enum Engine {
-    Sentinels(RedisSentinels),
+    Sentinels(Box<RedisSentinels>),
     Cluster(RedisCluster),
 }
 
@@ -32,7 +32,7 @@ const LIVE_AGAIN: Duration = Duration::from_secs(6);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sentinels_let_another_primary_take_over() {
-    let engine = Engine::Sentinels(RedisSentinels::start().await.unwrap());
+    let engine = Engine::Sentinels(Box::new(RedisSentinels::start().await.unwrap()));
     let acts = [Act::PlannedFailover, Act::PrimaryFrozen, Act::PrimaryKilled];
     withstands(&engine, 10, &acts).await;
 }
@@ -46,6 +46,7 @@ async fn a_cluster_moves_its_slots_and_loses_a_master() {
 }
 
 /// A crowd chats in so many chats while one after the other happens. No client notices more than a pause.
+#[expect(clippy::print_stdout, reason = "the figures of a run")]
 async fn withstands(engine: &Engine, chats: usize, acts: &[Act]) {
     let _turn = alone().await;
     let t = System::cluster_with(&[("REDIS_URL", &engine.url())]).await;
