@@ -75,12 +75,15 @@ async fn a_node_with_sixty_four_links() {
     let config = RedisConfig::new(&Secret::new(urls.join(","))).unwrap();
     let before = resident();
     let bus = Bus::redis(config, NodeId::random(), &Lifecycle::new());
-    let listener = Listener::start(&bus).await;
+    let subscriber = bus.subscriber(|_| {});
+    while !subscriber.down().is_empty() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let linked = resident();
     let channels: Vec<Channel> =
         (1..=CHANNELS as i64).map(|id| Channel::Chat(ChatId(id))).collect();
     let start = Instant::now();
-    listener.add(&channels).await;
+    subscriber.add(&channels).await;
     let (took, all) = (start.elapsed(), resident());
     println!(
         "64 links: {:.1} MB, {:.0} kB each; {CHANNELS} channels on them {:.1} MB more, subscribed to in {took:.2?}",

@@ -2,7 +2,10 @@
 //! everyone sending at once, and in the end the history checker's verdict on all of it.
 
 use super::live::{Deliveries, DeliveryTimes};
-use crate::harness::{Device, System, User, want, within};
+use crate::{
+    harness::{Device, System, User, want, within},
+    weather::people,
+};
 use futures_util::future::join_all;
 use loadtest::history::{HistoryMessage, Ledger, LedgerLimits, StoredChats, Verdict};
 use protocol::id::{ChatId, Seq, UserId};
@@ -79,7 +82,8 @@ impl Crowd {
     }
 
     async fn gather(t: &System, chats: usize, messages: usize, pause: Duration) -> Self {
-        let users = join_all((0..SENDERS).map(async |_| t.user("sender").await)).await;
+        let admin = t.admin().await;
+        let users = people(&admin, SENDERS).await;
         let described = (0..chats).map(|chat| {
             let members = users.iter().enumerate();
             let members = members.filter(|(user, _)| chats_of(*user, chats).any(|one| one == chat));
@@ -88,7 +92,7 @@ impl Crowd {
         });
         // By the administrator, because nobody may invite strangers into so many chats.
         let body = json!({ "chats": described.collect::<Vec<_>>() });
-        let made = t.admin().await.rest.post("/admin/chats/bulk", body).await.ok();
+        let made = admin.rest.post("/admin/chats/bulk", body).await.ok();
         let made = made["chat_ids"].as_array().expect("ids");
         let chats: Vec<ChatId> = made.iter().filter_map(Value::as_i64).map(ChatId).collect();
         // Everyone is there before the first message is sent.

@@ -20,7 +20,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Accounts with a session each. No password is hashed for them, so that fifty take no time.
-async fn people(admin: &User, count: usize) -> Vec<User> {
+pub async fn people(admin: &User, count: usize) -> Vec<User> {
     let prefix = format!("{}-", unique("weather"));
     let body = json!({ "prefix": prefix, "from": 0, "count": count });
     let made = admin.rest.post("/admin/users/bulk", body).await.ok();
