@@ -1,12 +1,12 @@
 //! Asks those who know which server it is: sentinels for a primary, a cluster's servers for the owner of a slot. All of
 //! them are asked at once, because any may be away, frozen, or behind. What they name is for the caller to verify.
 
-use super::{access::RedisAccess, limits::RedisLimits, tls};
+use super::{access::RedisAccess, limits::RedisLimits, slots::slot_owners, tls};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError,
-    RedisResult, Value, aio::MultiplexedConnection,
+    RedisResult, aio::MultiplexedConnection,
 };
 use std::{collections::HashMap, fmt, time::Duration};
 use tokio::time::{self, Instant};
@@ -174,31 +174,14 @@ async fn owner(
     at: &ConnectionInfo,
     slot: u16,
 ) -> RedisResult<GuideAnswer> {
-    type SlotPlace = (Option<String>, u16);
-    // For each range of slots its first, its last, and the servers, the primary first.
-    let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(server).await?;
-    for range in &ranges {
-        let [first, last, primary, ..] = &range[..] else { continue };
-        let (first, last): (u16, u16) =
-            (redis::from_redis_value_ref(first)?, redis::from_redis_value_ref(last)?);
-        if !(first..=last).contains(&slot) {
-            continue;
-        }
-        let parts: Vec<Value> = redis::from_redis_value_ref(primary)?;
-        let [host, port, ..] = &parts[..] else { continue };
-        let (host, port): SlotPlace =
-            (redis::from_redis_value_ref(host)?, redis::from_redis_value_ref(port)?);
-        // A server that does not know its own address leaves it out.
-        let host = match (host.filter(|host| !host.is_empty()), at.addr()) {
-            (Some(host), _) => host,
-            (None, ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. }) => {
-                host.clone()
-            }
-            (None, _) => continue,
-        };
-        return Ok((0, (host, port)));
-    }
-    Err((ErrorKind::Client, "the cluster has no owner of a slot").into())
+    let asked = match at.addr() {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+        _ => "",
+    };
+    let mut owners = slot_owners(server, asked).await?.into_iter();
+    let nobody = || (ErrorKind::Client, "the cluster has no owner of a slot");
+    let (_, owner) = owners.find(|(slots, _)| slots.contains(&slot)).ok_or_else(nobody)?;
+    Ok((0, owner))
 }
 
 impl fmt::Display for Guides {

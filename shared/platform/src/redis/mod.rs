@@ -8,10 +8,12 @@ mod found;
 mod guides;
 mod limits;
 mod server;
+mod slots;
 mod state;
 mod tls;
 mod topology;
 
+pub(crate) use self::slots::{SLOTS, SlotOwners, slot_owners};
 pub use self::{
     args::{RedisArgs, RedisConfigs},
     config::RedisConfig,

@@ -3,17 +3,16 @@
 
 use super::{
     super::metric,
-    names::SLOTS,
     placed::Routes,
     placement::{Placement, ServerAddress},
 };
 use crate::{
     backoff::Backoff,
-    redis::{RedisConnection, Seeds, Server},
+    redis::{RedisConnection, Seeds, Server, SlotOwners, slot_owners},
 };
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use redis::{ErrorKind, FromRedisValue as _, RedisError, RedisResult, Value};
-use std::{collections::HashMap, ops::RangeInclusive, sync::Arc, time::Duration};
+use redis::{ErrorKind, RedisResult};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::{self, Instant};
 
 /// How often the servers are asked when nothing speaks for a change. A partition without a channel moves unheard.
@@ -29,9 +28,6 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// Servers that are asked at once, because some may be away. The first answer counts.
 const ASKED: usize = 3;
-
-/// Who owns which slots.
-type Owners = Vec<(RangeInclusive<u16>, (String, u16))>;
 
 /// Keeps the routes of a cluster for ever.
 pub(super) async fn keep(routes: Arc<Routes>, seeds: Seeds) {
@@ -109,10 +105,11 @@ impl Map {
                 Err(error) => refusal = Some(error),
             }
         }
-        Err(refusal.unwrap_or_else(unreadable))
+        let nobody = || (ErrorKind::Client, "no server was asked").into();
+        Err(refusal.unwrap_or_else(nobody))
     }
 
-    fn placed(&self, owners: Owners) -> (Placement, Vec<(ServerAddress, Server)>) {
+    fn placed(&self, owners: SlotOwners) -> (Placement, Vec<(ServerAddress, Server)>) {
         let mut servers = HashMap::new();
         let mut ranges = Vec::new();
         for (slots, (host, port)) in owners {
@@ -127,64 +124,12 @@ impl Map {
     }
 }
 
-async fn ask(server: &Server, routes: &Routes) -> RedisResult<Owners> {
+async fn ask(server: &Server, routes: &Routes) -> RedisResult<SlotOwners> {
     let limits = &routes.limits;
     let nothing = |_| Ok::<(), ()>(());
     let RedisConnection { mut connection, .. } =
         server.connect(limits, limits.response_timeout, nothing).await?;
-    let slots = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
-    // A server that does not know its own address leaves it out.
     let address = server.to_string();
     let host = address.rsplit_once(':').map_or(&*address, |(host, _)| host);
-    owners(slots, host).ok_or_else(unreadable)
-}
-
-/// What `CLUSTER SLOTS` says: for each range its owner, which comes before its replicas.
-fn owners(slots: Value, asked: &str) -> Option<Owners> {
-    let range = |range: Value| {
-        let mut parts = range.into_sequence().ok()?.into_iter();
-        let mut number = || u16::from_redis_value(parts.next()?).ok().filter(|one| *one < SLOTS);
-        let slots = number()?..=number()?;
-        let mut owner = parts.next()?.into_sequence().ok()?.into_iter();
-        let host: Option<String> = Option::from_redis_value(owner.next()?).ok()?;
-        let port = u16::from_redis_value(owner.next()?).ok()?;
-        let host = host.filter(|host| !host.is_empty() && host != "?");
-        Some((slots, (host.unwrap_or_else(|| asked.to_owned()), port)))
-    };
-    slots.into_sequence().ok()?.into_iter().map(range).collect()
-}
-
-fn unreadable() -> RedisError {
-    (ErrorKind::Client, "the answer to CLUSTER SLOTS cannot be read").into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(host: Value, port: i64) -> Value {
-        Value::Array(vec![host, Value::Int(port), Value::SimpleString("id".to_owned())])
-    }
-
-    #[test]
-    fn owners_are_read_and_a_missing_host_is_the_one_that_was_asked() {
-        let host = |name: &str| Value::BulkString(name.as_bytes().to_vec());
-        let range = |first, last, nodes: Vec<Value>| {
-            Value::Array([Value::Int(first), Value::Int(last)].into_iter().chain(nodes).collect())
-        };
-        let answer = Value::Array(vec![
-            range(0, 8_191, vec![node(host("redis-0"), 7_000), node(host("replica"), 7_001)]),
-            range(8_192, 8_192, vec![node(Value::Nil, 7_002)]),
-            range(8_193, 16_383, vec![node(host(""), 7_003)]),
-        ]);
-        let named = |host: &str, port| (host.to_owned(), port);
-        let expected = vec![
-            (0..=8_191, named("redis-0", 7_000)),
-            (8_192..=8_192, named("asked", 7_002)),
-            (8_193..=16_383, named("asked", 7_003)),
-        ];
-        assert_eq!(owners(answer, "asked"), Some(expected));
-        assert_eq!(owners(Value::Array(vec![range(0, 16_384, vec![])]), "asked"), None);
-        assert_eq!(owners(Value::Okay, "asked"), None);
-    }
+    slot_owners(&mut connection, host).await
 }

@@ -1,6 +1,7 @@
 //! What a channel is called on a server: by its plain name, or, in a cluster, behind a hash tag that puts all channels
 //! of a partition into one slot.
 
+use crate::redis::SLOTS;
 use protocol::{
     partition::{PARTITIONS, Partition},
     relay::Channel,
@@ -42,9 +43,6 @@ pub(super) fn channel(name: &[u8]) -> Option<Channel> {
     };
     plain.parse().ok()
 }
-
-/// The slots of a Redis cluster.
-pub(super) const SLOTS: u16 = 16_384;
 
 /// The slots from one partition's slot to the next one's.
 const STEP: u16 = SLOTS / PARTITIONS;
