@@ -45,6 +45,7 @@ COPY --from=runtime-files /folders/tmp /tmp
 USER 65532
 
 FROM debian AS redis
+RUN install -d -o redis -g redis /data
 WORKDIR /data
 CMD ["redis-server"]
 

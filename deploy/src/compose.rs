@@ -39,7 +39,12 @@ pub struct Mount {
 impl Project {
     /// Reads the file of the checkout at `root`.
     pub fn read(root: &Path) -> anyhow::Result<Self> {
-        let text = fs::read_to_string(root.join("docker-compose.yml"))?;
+        Self::read_file(&root.join("docker-compose.yml"))
+    }
+
+    /// Reads an overlay as it stands, merged with nothing.
+    pub fn read_file(file: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(file)?;
         let (text, mut variables) = substitute_defaults(&text)?;
         let mut whole: Value = serde_yaml_ng::from_str(&text)?;
         whole.apply_merge()?;
@@ -80,6 +85,21 @@ impl Service {
     pub fn list(&self, path: &[&str]) -> Vec<String> {
         let list = self.at(path).and_then(Value::as_sequence).into_iter().flatten();
         list.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// The networks that it joins, in either notation.
+    pub fn networks(&self) -> Vec<String> {
+        match self.at(&["networks"]) {
+            Some(Value::Mapping(networks)) => {
+                networks.keys().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ => self.list(&["networks"]),
+        }
+    }
+
+    /// Whether an overlay takes this key away (`!reset`).
+    pub fn is_reset(&self, key: &str) -> bool {
+        matches!(self.0.get(key), Some(Value::Tagged(value)) if value.tag == "!reset")
     }
 
     /// What its process finds set. `None` is what the operator may hand on.

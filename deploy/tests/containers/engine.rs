@@ -102,6 +102,32 @@ impl Engine {
         self.run("podman", &["stop", &container.name]).await;
     }
 
+    /// Kills it: it says nothing to anybody, and stays away.
+    pub async fn kill(&self, container: &Container) {
+        self.run("podman", &["stop", "--time", "0", &container.name]).await;
+    }
+
+    /// Starts one that was stopped. It may have another address.
+    pub async fn start(&self, container: &Container) {
+        self.run("podman", &["start", &container.name]).await;
+    }
+
+    /// Waits until the health check of the compose file says yes.
+    pub async fn passes(&self, container: &Container) {
+        let end = Instant::now() + Duration::from_secs(90);
+        while !self.try_run("podman", &["healthcheck", "run", &container.name]).await.0 {
+            assert!(Instant::now() < end, "{} is not healthy", container.name);
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// What a Redis server says to a command; nothing if it does not run.
+    pub async fn ask_redis(&self, server: &Container, command: &[&str]) -> String {
+        let run = [&["exec", &server.name, "redis-cli"], command].concat();
+        let (worked, text) = self.try_run("podman", &run).await;
+        if worked { text } else { String::new() }
+    }
+
     /// How a stopped container has ended.
     pub async fn exit_code(&self, container: &Container) -> String {
         let format = ["inspect", "--format", "{{.State.ExitCode}}", &container.name];
@@ -110,9 +136,18 @@ impl Engine {
 
     /// The number of clients on a gateway, as its metrics say.
     pub async fn sockets(&self, gateway: &Container) -> u64 {
+        self.gauge(gateway, "gateway_connections ").await
+    }
+
+    /// How many partitions of the bus a gateway hears, as its metrics say.
+    pub async fn partitions(&self, gateway: &Container) -> u64 {
+        self.gauge(gateway, "bus_partitions_up").await
+    }
+
+    async fn gauge(&self, gateway: &Container, name: &str) -> u64 {
         let url = format!("http://{}:9100/metrics", gateway.address);
         let text = reqwest::get(url).await.expect("metrics").text().await.expect("text");
-        let line = text.lines().find_map(|line| line.strip_prefix("gateway_connections "));
-        line.expect("the gauge").trim().parse().expect("a number")
+        let line = text.lines().find(|line| line.starts_with(name)).expect("the gauge");
+        line.rsplit(' ').next().expect("a value").parse().expect("a number")
     }
 }

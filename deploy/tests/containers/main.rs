@@ -1,11 +1,13 @@
 //! The compose project as it really runs: a message crosses gateways, gateways are added and taken away
-//! while clients stay, and a rolling restart loses and doubles nothing. scripts/check-containers builds the
-//! images, starts the project and runs this; without it nothing here runs.
+//! while clients stay, and a rolling restart loses and doubles nothing; nor does what happens to the servers of Redis
+//! where there are several. scripts/check-containers builds the images, starts the project and runs this; without it
+//! nothing here runs.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod client;
 mod engine;
+mod redis;
 
 use client::{Client, PATIENCE};
 use engine::Engine;

@@ -7,8 +7,6 @@ use deploy::{
     image::{Image, stages},
     known::{self, BINARIES, root},
 };
-use platform::{redis::RedisConfig, settings::Secret};
-use serde_yaml_ng::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -150,7 +148,7 @@ fn addresses_lead_to_a_listener_of_the_service() {
                 None => BTreeMap::from([("redis", vec![6379])])[host].clone(),
             };
             assert!(listened.contains(&port), "{name} {key}: {host} does not listen on {port}");
-            let networks = |service: &Service| BTreeSet::from_iter(service.list(&["networks"]));
+            let networks = |service: &Service| BTreeSet::from_iter(service.networks());
             assert!(!networks(service).is_disjoint(&networks(other)), "{name} cannot reach {host}");
         }
     }
@@ -246,7 +244,7 @@ fn what_is_mounted_or_joined_exists() {
                 volumes.insert(mount.source.clone());
             }
         }
-        networks.extend(service.list(&["networks"]));
+        networks.extend(service.networks());
         let command = service.list(&["command"]);
         let files = command.iter().filter(|word| word.contains("/etc/"));
         for file in files.map(|word| word.rsplit('=').next().unwrap()) {
@@ -264,8 +262,7 @@ fn what_is_mounted_or_joined_exists() {
 fn only_who_must_reaches_the_database() {
     let project = project();
     let reaching = project.services.iter();
-    let reaching =
-        reaching.filter(|(_, service)| service.list(&["networks"]).contains(&"data".into()));
+    let reaching = reaching.filter(|(_, service)| service.networks().contains(&"data".into()));
     let reaching: Vec<&str> = reaching.map(|(name, _)| name.as_str()).collect();
     assert_eq!(reaching, ["api", "migrate", "postgres", "postgres-exporter"]);
     assert_eq!(
@@ -354,38 +351,5 @@ fn the_example_names_what_can_be_set_and_what_happens_otherwise() {
         });
         let default = default.clone().or(of_program).unwrap_or_default();
         assert_eq!(told[name.as_str()], default, "{name}");
-    }
-}
-
-/// What `deploy/compose/sentinel.yml` adds is what its gateways and apis are told to look for.
-#[test]
-fn the_sentinels_beside_the_project_are_those_that_are_asked() {
-    let text = fs::read_to_string(root().join("deploy/compose/sentinel.yml")).unwrap();
-    let whole: Value = serde_yaml_ng::from_str(&text).unwrap();
-    let services = whole["services"].as_mapping().unwrap();
-    let sentinels: Vec<&str> = services
-        .keys()
-        .filter_map(Value::as_str)
-        .filter(|name| name.starts_with("sentinel-"))
-        .collect();
-    assert_eq!(sentinels.len(), 3, "two of three agree");
-    let conf = fs::read_to_string(root().join("deploy/redis/sentinel.conf")).unwrap();
-    assert!(conf.contains("\nsentinel monitor main redis 6379 2\n"), "{conf}");
-    for name in ["gateway", "api"] {
-        let url = whole["services"][name]["environment"]["REDIS_URL"].as_str().unwrap();
-        assert_eq!(url, format!("redis+sentinel://{}/main", sentinels.join(",")));
-        RedisConfig::new(&Secret::new(url)).unwrap();
-    }
-    for name in services.keys().filter_map(Value::as_str) {
-        let service = &whole["services"][name];
-        if project().services.contains_key(name) {
-            continue;
-        }
-        assert_eq!(service["cap_drop"][0].as_str(), Some("ALL"), "{name}");
-        assert_eq!(service["read_only"].as_bool(), Some(true), "{name}");
-        assert!(service["healthcheck"].is_mapping(), "{name}");
-        let limit = &service["deploy"]["resources"]["limits"]["memory"];
-        assert!(limit.is_string(), "{name}");
-        assert_eq!(service["image"], project().services["redis"].0["image"], "{name}");
     }
 }

@@ -10,4 +10,5 @@ mod generated;
 mod image;
 mod kubernetes;
 mod links;
+mod redis;
 mod rules;
