@@ -62,6 +62,8 @@ pub enum EnvValue {
         /// The key in it.
         key: String,
     },
+    /// A fact about the pod, by its path.
+    Pod(String),
 }
 
 impl Manifests {
@@ -131,6 +133,8 @@ impl Manifests {
                 EnvValue::Plain(value.to_owned())
             } else if reference.is_mapping() {
                 EnvValue::Secret { secret: text(&reference["name"]), key: text(&reference["key"]) }
+            } else if let Some(path) = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+                EnvValue::Pod(path.to_owned())
             } else {
                 bail!("{name}: a variable has an unknown source: {variable:?}");
             };
@@ -159,11 +163,11 @@ impl Workload {
 }
 
 impl Container {
-    /// A setting that stands in the manifests in plain; nothing for a secret.
+    /// A setting that stands in the manifests in plain; nothing for a secret, or a fact about the pod.
     pub fn plain(&self, name: &str) -> Option<&str> {
         match self.env.get(name)? {
             EnvValue::Plain(value) => Some(value),
-            EnvValue::Secret { .. } => None,
+            EnvValue::Secret { .. } | EnvValue::Pod(_) => None,
         }
     }
 }

@@ -6,20 +6,24 @@ mod load;
 mod monitoring;
 mod network;
 mod pods;
+mod redis;
 mod settings;
 
 use deploy::{
     known::root,
-    kubernetes::{Manifests, list, overlays, text},
+    kubernetes::{Manifests, list, map, overlays, text},
 };
 use serde_yaml_ng::Value;
 use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
 
 static ALL: LazyLock<Vec<Manifests>> = LazyLock::new(|| {
     let names = overlays(&root()).unwrap();
-    assert_eq!(names, ["dev", "load", "prod", "staging"]);
+    assert_eq!(names, ["cluster", "dev", "load", "prod", "sentinel", "staging"]);
     names.iter().map(|name| Manifests::render(&root(), name).unwrap()).collect()
 });
+
+/// The overlays with stores of their own, and with images that are built on the own machine.
+const LOCAL: [&str; 4] = ["cluster", "dev", "load", "sentinel"];
 
 /// The binary that runs in a workload of ours; of the load balancer and the stores none.
 fn binary(workload: &str) -> Option<&'static str> {
@@ -84,15 +88,20 @@ fn what_is_referred_to_exists() {
 #[test]
 fn configuration_files_are_the_ones_of_deploy() {
     for manifests in ALL.iter() {
-        for (workload, path) in
-            [("balancer", "deploy/haproxy/haproxy.cfg"), ("redis", "deploy/redis/redis.conf")]
-        {
+        for (workload, folder, needed) in [
+            ("balancer", "deploy/haproxy", "haproxy.cfg"),
+            ("redis", "deploy/redis", "redis.conf"),
+            ("sentinel", "deploy/redis", "sentinel.conf"),
+        ] {
             let Some(workload) = manifests.workload(workload) else { continue };
             let volume = list(&workload.pod["volumes"]).find(|one| one["configMap"].is_mapping());
-            let map = text(&volume.unwrap()["configMap"]["name"]);
-            let key = path.rsplit('/').next().unwrap();
-            let file = fs::read_to_string(root().join(path)).unwrap();
-            assert_eq!(manifests.get("ConfigMap", &map).unwrap()["data"][key], file.as_str());
+            let name = text(&volume.unwrap()["configMap"]["name"]);
+            let files = map(&manifests.get("ConfigMap", &name).unwrap()["data"]);
+            assert!(files.contains_key(needed), "{}", manifests.overlay);
+            for (file, text) in files {
+                let shipped = fs::read_to_string(root().join(folder).join(&file)).unwrap();
+                assert!(text == shipped, "{}: {file}", manifests.overlay);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Names lead somewhere, and nobody may connect but those who must. The policies are read as a network
 //! plugin does: to connect, the one side's egress and the other's ingress must allow it.
 
-use super::{ALL, load, text};
+use super::{ALL, LOCAL, load, text};
 use deploy::kubernetes::{Manifests, Workload, list, map, selects};
 use serde_yaml_ng::Value;
 use std::collections::BTreeSet;
@@ -29,6 +29,8 @@ fn service(manifests: &Manifests, name: &str, port: u64) -> Option<Workload> {
     workloads.into_iter().find(|workload| {
         map(&found["spec"]["selector"])
             .iter()
+            // Which one of a set, if that is said, is redis.rs's business.
+            .filter(|(label, _)| *label != "statefulset.kubernetes.io/pod-name")
             .all(|(label, value)| workload.labels.get(label) == Some(value))
     })
 }
@@ -54,16 +56,19 @@ fn services_lead_to_one_workload_and_its_ports() {
 
 /// The `host:port` of every address in a setting's value, URL or not.
 fn addresses(value: &str) -> Vec<(String, u64)> {
-    let default = |scheme: &str| if scheme == "postgres" { 5432 } else { 80 };
-    let one = |address: &str| {
-        let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
-        let host = rest.split('/').next().unwrap().rsplit('@').next().unwrap();
-        match host.split_once(':') {
-            Some((host, port)) => (host.to_owned(), port.parse().unwrap()),
-            None => (host.to_owned(), default(scheme)),
-        }
+    let (scheme, rest) = value.split_once("://").unwrap_or(("", value));
+    let default = match scheme {
+        "postgres" => 5432,
+        "redis+sentinel" => 26379,
+        "redis+cluster" => 6379,
+        _ => 80,
     };
-    value.split(',').map(one).collect()
+    let one = |host: &str| match host.split_once(':') {
+        Some((host, port)) => (host.to_owned(), port.parse().unwrap()),
+        None => (host.to_owned(), default),
+    };
+    let hosts = rest.split('/').next().unwrap().rsplit('@').next().unwrap();
+    hosts.split(',').map(one).collect()
 }
 
 #[test]
@@ -84,6 +89,8 @@ fn addresses_in_settings_exist() {
                         let short = host.strip_suffix(".switchboard.svc.cluster.local");
                         assert_eq!(short.is_some(), container.name == "balancer", "{name}: {host}");
                         let short = short.unwrap_or(&host);
+                        // A pod's name before its Service's; see redis.rs.
+                        let short = short.rsplit('.').next().unwrap();
                         let target = service(manifests, short, port);
                         let target = target.unwrap_or_else(|| panic!("{name}: no {host}:{port}"));
                         assert!(may(manifests, &workload, &target, port), "{name}: {host}:{port}");
@@ -206,12 +213,24 @@ fn nobody_may_connect_but_those_who_must() {
                 expected.extend(of_part);
             }
         }
-        if ["dev", "load"].contains(&manifests.overlay.as_str()) {
+        if LOCAL.contains(&manifests.overlay.as_str()) {
             expected.extend([
                 "gateway → redis redis",
                 "api → redis redis",
                 "api → postgres postgres",
             ]);
+        }
+        match manifests.overlay.as_str() {
+            "cluster" => expected.extend(["redis → redis redis", "redis → redis gossip"]),
+            "sentinel" => expected.extend([
+                "gateway → sentinel sentinel",
+                "api → sentinel sentinel",
+                "sentinel → sentinel sentinel",
+                "sentinel → redis redis",
+                "redis → sentinel sentinel",
+                "redis → redis redis",
+            ]),
+            _ => {}
         }
         let expected: BTreeSet<_> = expected.into_iter().map(str::to_owned).collect();
         assert_eq!(allowed, expected, "{}", manifests.overlay);

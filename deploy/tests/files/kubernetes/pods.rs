@@ -1,6 +1,6 @@
 //! Every pod: probes, time to stop, rights, memory, images, rollout, spread.
 
-use super::{ALL, binary, text, yaml};
+use super::{ALL, LOCAL, binary, text, yaml};
 use deploy::{
     known::{self, root},
     kubernetes::{Container, Manifests, Workload, bytes, list, selects},
@@ -26,7 +26,7 @@ fn each(mut look: impl FnMut(&Manifests, &Workload, &Container)) {
 
 /// Not the init container, and not what is there to try things out.
 fn is_ours(workload: &Workload, container: &Container) -> bool {
-    let stores = ["redis", "postgres"];
+    let stores = ["redis", "sentinel", "postgres"];
     container.name == workload.name && !stores.contains(&workload.name.as_str())
 }
 
@@ -195,7 +195,7 @@ fn images_are_known_and_pinned() {
             Some(binary) => {
                 assert!(path.ends_with(&format!("switchboard/{binary}")), "{image}");
                 // What is built on the own machine is for trying out only.
-                let own = ["dev", "load"].contains(&manifests.overlay.as_str());
+                let own = LOCAL.contains(&manifests.overlay.as_str());
                 assert_eq!(tag == "dev", own, "{image}");
             }
             None => assert!(theirs.contains(image), "{image} is not what compose runs"),

@@ -48,6 +48,7 @@ pub(super) fn command_line(binary: &str, container: &Container) -> Vec<String> {
                 assert_eq!((secret.as_str(), key), ("switchboard", name));
                 stand_in(key)
             }
+            EnvValue::Pod(path) => panic!("{binary}: {name} is {path}, which nobody here knows"),
         };
         line.push(format!("--{}={value}", setting.get_long().unwrap()));
     }
