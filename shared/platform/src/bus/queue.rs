@@ -51,20 +51,24 @@ impl Queue {
 
     /// Appends, or refuses and remembers that it did.
     pub(super) fn push(&self, entry: QueueEntry) -> Result<(), Full> {
-        let result = {
+        let (result, is_news) = {
             let mut state = self.state.lock();
+            // Otherwise the taker knows already: it waits only for a queue with nothing to report.
+            let is_news = state.entries.is_empty() && !state.overflowed;
             let bytes = state.bytes.saturating_add(entry.1.len());
             if state.entries.len() >= self.limit.entries || bytes > self.limit.bytes {
                 state.overflowed = true;
-                Err(Full)
+                (Err(Full), is_news)
             } else {
                 state.bytes = bytes;
                 state.entries.push_back(entry);
-                Ok(())
+                (Ok(()), is_news)
             }
         };
         // Also after a refusal, which the taker reports. Without the lock, which the taker needs at once.
-        self.changed.notify_one();
+        if is_news {
+            self.changed.notify_one();
+        }
         result
     }
 
@@ -135,5 +139,18 @@ mod tests {
         queue.close();
         assert_eq!(queue.take(9).await.unwrap().entries.len(), 1, "closed, but not empty");
         assert!(queue.take(9).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_told_of_the_first_entry_and_of_a_refusal() {
+        let queue = Queue::new(Limit { entries: 9, bytes: 10 });
+        for (bytes, expected) in [(1, (2, false)), (11, (0, true))] {
+            let push = async { [queue.push(entry(bytes)), queue.push(entry(bytes))] };
+            // The first of them is polled first, and waits.
+            let both = async { tokio::join!(queue.take(9), push) };
+            let taken = tokio::time::timeout(std::time::Duration::from_secs(5), both).await;
+            let batch = taken.unwrap().0.unwrap();
+            assert_eq!((batch.entries.len(), batch.overflowed), expected);
+        }
     }
 }

@@ -19,6 +19,9 @@ use tokio::sync::{Notify, watch};
 pub(super) struct PlacedServers {
     pub(super) placement: Placement,
     pub(super) servers: HashMap<ServerAddress, Arc<PlacedServer>>,
+    /// The server of each partition once more, because a look-up by its address costs more than the rest of the way
+    /// to its queue.
+    by_partition: Vec<Option<Arc<PlacedServer>>>,
 }
 
 /// One server.
@@ -44,7 +47,7 @@ impl Routes {
         publishing: &Arc<Publishing>,
         lifecycle: &Lifecycle,
     ) -> Self {
-        let nowhere = PlacedServers { placement: Placement::nowhere(), servers: HashMap::new() };
+        let nowhere = PlacedServers::new(Placement::nowhere(), HashMap::new());
         Self {
             naming,
             limits,
@@ -81,7 +84,7 @@ impl Routes {
         };
         let servers = servers.into_iter().map(place).collect();
         self.publishing.found();
-        self.placed.send_replace(Arc::new(PlacedServers { placement, servers }));
+        self.placed.send_replace(Arc::new(PlacedServers::new(placement, servers)));
     }
 
     /// Where everything is now.
@@ -131,8 +134,14 @@ impl Routes {
 }
 
 impl PlacedServers {
+    fn new(placement: Placement, servers: HashMap<ServerAddress, Arc<PlacedServer>>) -> Self {
+        let server = |partition| servers.get(placement.server(partition)?).cloned();
+        let by_partition = Partition::all().map(server).collect();
+        Self { placement, servers, by_partition }
+    }
+
     fn publisher(&self, partition: Partition) -> Option<&Publisher> {
-        let address = self.placement.server(partition)?;
-        self.servers.get(address).map(|server| &server.publisher)
+        let server = self.by_partition[usize::from(partition.number())].as_ref()?;
+        Some(&server.publisher)
     }
 }
