@@ -37,9 +37,12 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
         if is_regular {
             regular_at = Instant::now() + hub.config.repair_interval;
         }
-        let missed = hub.hearing.take_missed(Instant::now());
+        let asked_at = Instant::now();
+        let missed = hub.hearing.take_missed(asked_at);
         match backend.changed(Changed { since }).await {
             Ok(found) => {
+                metrics::histogram!("gateway_backend_duration_seconds", "call" => "changed")
+                    .record(asked_at.elapsed());
                 failing_since = None;
                 let reach = if is_regular || since.is_none() { Reach::All } else { Reach::Missed };
                 // What a cut answer leaves out of the other partitions, the next regular one must find.
