@@ -118,6 +118,13 @@ impl Crowd {
         self.wait(|sum| sum.ready.get() == all, "everybody is ready").await
     }
 
+    /// Connects these people, as many at once as a listener takes, and waits until all are ready.
+    pub async fn rush(&mut self, stand: &Stand, people: impl Iterator<Item = usize>) -> Result<()> {
+        self.open(stand, people, None, STORM_AT_ONCE).await?;
+        let all = self.clients.len();
+        self.wait(|sum| sum.ready.get() == all, "everybody is ready").await
+    }
+
     /// Connects these people, all at once, from where they stopped in one chat, and waits until all
     /// are caught up.
     pub async fn come_back(

@@ -14,6 +14,7 @@ mod attack;
 mod attacked;
 mod book;
 mod bystander;
+mod cold;
 mod crowd;
 mod deployment;
 mod dial;

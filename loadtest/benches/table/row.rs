@@ -35,6 +35,8 @@ pub enum TableRow {
     Attack,
     /// Memory of a connection that holds 20 chats, and of a watched chat
     Memory,
+    /// A gateway that starts while 200,000 chats come to it, and a restart of its Redis
+    Cold,
     /// The fan-out and rooms rows at 1,000, 3,000 and 10,000 connections
     Growth,
 }
@@ -51,7 +53,7 @@ pub struct About {
 
 impl TableRow {
     /// All rows of the table.
-    pub const TABLE: [Self; 13] = [
+    pub const TABLE: [Self; 14] = [
         Self::Saturated,
         Self::Paced,
         Self::Rooms,
@@ -65,6 +67,7 @@ impl TableRow {
         Self::Stranger,
         Self::Attack,
         Self::Memory,
+        Self::Cold,
     ];
 
     pub fn about(self) -> About {
@@ -159,6 +162,13 @@ impl TableRow {
                 "an authenticated connection with 20 chats, of 10,000",
                 "KiB PSS",
                 "≤ 16, then 10",
+                "–",
+                "–",
+            ),
+            Self::Cold => about(
+                "a gateway starts while 10,000 clients with 200,000 chats come",
+                "seconds until it hears all chats",
+                "–",
                 "–",
                 "–",
             ),

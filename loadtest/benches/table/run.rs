@@ -3,7 +3,7 @@
 use crate::{
     attacked,
     book::{Book, Side},
-    durable, fanout, history, idle, memory,
+    cold, durable, fanout, history, idle, memory,
     row::TableRow,
     stand::{Frames, Stand, StandOptions},
     storm, stranger, usage,
@@ -38,8 +38,19 @@ impl Run {
 
     /// The same, each connection with as many frames as it may send.
     pub async fn stand_with(&self, side: Side, gateways: usize, frames: Frames) -> Result<Stand> {
-        let plan =
-            StandOptions { gateways, cpus: self.cpus, frames, binaries: self.binaries(side) };
+        self.stand_on(side, gateways, frames, None).await
+    }
+
+    /// The same, over other Redis servers than its own.
+    pub async fn stand_on(
+        &self,
+        side: Side,
+        gateways: usize,
+        frames: Frames,
+        redis: Option<String>,
+    ) -> Result<Stand> {
+        let (cpus, binaries) = (self.cpus, self.binaries(side));
+        let plan = StandOptions { gateways, cpus, frames, redis, binaries };
         let stand = Stand::start(&plan).await?;
         // Not before: what has to be built is built on all CPUs.
         self.cpus.others.map_or(Ok(()), |cpu| usage::pin_thread(&[cpu]))?;
@@ -105,6 +116,9 @@ impl Run {
             }
             if wants(&[TableRow::Memory]) {
                 memory::of_chats(self, side, book).await?;
+            }
+            if wants(&[TableRow::Cold]) {
+                cold::starts(self, side, book).await?;
             }
             if wants(&[TableRow::Growth]) {
                 for connections in [3_000, 10_000] {

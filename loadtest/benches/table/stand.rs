@@ -32,6 +32,8 @@ pub struct StandOptions {
     pub cpus: Cpus,
     /// Whether one account may do no more than a deployment allows.
     pub frames: Frames,
+    /// Where other Redis servers are than its own.
+    pub redis: Option<String>,
     /// Built from the sources when `None`.
     pub binaries: Option<PathBuf>,
 }
@@ -88,6 +90,9 @@ impl Stand {
         if plan.frames == Frames::Unlimited {
             settings.push(("FRAMES_PER_SECOND", PER_SECOND));
             settings.push(("REQUESTS_PER_SECOND", PER_SECOND));
+        }
+        if let Some(url) = &plan.redis {
+            settings.push(("REDIS_URL", url));
         }
         let settings = settings.into_iter();
         let cluster = Cluster::start(ClusterOptions {
