@@ -168,13 +168,9 @@ impl Crowd {
                 })
             });
         }
-        let mut clients = Vec::new();
+        // Each reads from now on: one that answers no heartbeat while the others open would be closed.
         while let Some(opened) = opening.join_next().await {
-            clients.push(opened??);
-        }
-        clients.sort_by_key(|client| client.number);
-        for client in clients {
-            let (client, sum) = (Rc::new(client), Rc::clone(&self.sum));
+            let (client, sum) = (Rc::new(opened??), Rc::clone(&self.sum));
             self.clients.push(Rc::clone(&client));
             self.tasks.spawn_local(async move {
                 if let Err(error) = client.read(&sum).await {
@@ -182,6 +178,7 @@ impl Crowd {
                 }
             });
         }
+        self.clients.sort_by_key(|client| client.number);
         Ok(())
     }
 
