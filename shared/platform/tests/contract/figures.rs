@@ -57,8 +57,8 @@ async fn one_server_three_and_a_cluster_of_three() {
     let mut plain = client.get_multiplexed_async_connection().await.unwrap();
 
     println!("200,000 subscriptions: a second; µs of servers, of the subscriber; bytes of servers");
-    for number in 0..setups.len() {
-        setups[number].subscribe().await;
+    for setup in &mut setups {
+        setup.subscribe().await;
     }
     for _ in 0..ROUNDS {
         for setup in &mut setups {
