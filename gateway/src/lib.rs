@@ -22,6 +22,8 @@ mod hub;
 pub mod metric;
 mod repair;
 pub mod settings;
+#[cfg(test)]
+mod simulation;
 mod state;
 #[cfg(test)]
 mod testing;

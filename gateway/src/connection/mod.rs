@@ -55,7 +55,6 @@ use crate::{
         socket::Socket,
     },
 };
-use platform::serve::Place;
 use protocol::{
     calls::ReadMark,
     chat::UserRef,
@@ -84,7 +83,7 @@ pub(crate) fn run(
     gateway: Arc<Gateway>,
     socket: Socket,
     begin: Result<Begin, Close>,
-    place: Place,
+    place: impl Send,
 ) -> impl Future<Output = ()> {
     let opening = Box::pin(begin_connection(gateway, socket, begin));
     async move {

@@ -30,6 +30,7 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
         let soon = Instant::now() + hub.config.repair_interval_down;
         let next = if hub.hearing.hears_all() { regular_at } else { regular_at.min(soon) };
         tokio::select! {
+            biased;
             () = tokio::time::sleep_until(next) => {}
             () = hub.poll_now.notified() => {}
         }

@@ -8,6 +8,7 @@ use crate::{
         credit::Loan,
         frame::Frame,
         reader::{Read, Reader},
+        stream::ReadHalf,
     },
 };
 use platform::limit::{Bucket, Rate};
@@ -21,7 +22,6 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, ReadBuf},
-    net::tcp::OwnedReadHalf,
     time::Instant,
 };
 use tokio_tungstenite::tungstenite::Bytes;
@@ -49,7 +49,7 @@ pub enum Incoming {
 /// The reading half of a [`super::socket::Socket`].
 #[derive(Debug)]
 pub struct Input {
-    half: OwnedReadHalf,
+    half: ReadHalf,
     reader: Reader,
     /// Input that was read beyond the last returned frame, if any.
     rest: Vec<u8>,
@@ -75,12 +75,7 @@ pub(super) struct ClosedByClient {
 
 impl Input {
     /// Reads `read_ahead` first. `loan` covers incomplete frames until [`Input::on_client_known`].
-    pub(super) fn new(
-        half: OwnedReadHalf,
-        read_ahead: &Bytes,
-        config: &Config,
-        loan: Loan,
-    ) -> Self {
+    pub(super) fn new(half: ReadHalf, read_ahead: &Bytes, config: &Config, loan: Loan) -> Self {
         Self {
             half,
             reader: Reader::new(config.max_frame_bytes),
@@ -225,7 +220,7 @@ pub(super) struct Forgotten {
 
 /// Reads once and passes the bytes to `take`. There are none if the client's side has ended.
 fn poll_input<T>(
-    half: &mut OwnedReadHalf,
+    half: &mut ReadHalf,
     context: &mut Context<'_>,
     take: impl FnOnce(&[u8]) -> T,
 ) -> Poll<io::Result<T>> {

@@ -4,10 +4,10 @@
 //! A frame has the same bytes on the wire as in memory ([`Frame`]), so writing many of them takes one copy
 //! and one system call. The thread has the memory in which frames are joined.
 
-use crate::wire::frame::Frame;
+use crate::wire::{frame::Frame, stream::WriteHalf};
 use protocol::close::Close;
 use std::{cell::RefCell, collections::VecDeque, io, time::Duration};
-use tokio::{io::AsyncWriteExt, net::tcp::OwnedWriteHalf, time::timeout};
+use tokio::{io::AsyncWriteExt, time::timeout};
 
 /// The maximum number of bytes that are joined for one write. The kernel rarely takes more at once.
 const JOINED_BYTES: usize = 64 * 1024;
@@ -20,7 +20,7 @@ thread_local! {
 /// The writing half of a [`super::socket::Socket`].
 #[derive(Debug)]
 pub struct Output {
-    half: OwnedWriteHalf,
+    half: WriteHalf,
     /// The rest of begun frames that the kernel did not accept.
     unsent: VecDeque<u8>,
 }
@@ -35,7 +35,7 @@ pub enum Written {
 }
 
 impl Output {
-    pub(super) fn new(half: OwnedWriteHalf) -> Self {
+    pub(super) fn new(half: WriteHalf) -> Self {
         Self { half, unsent: VecDeque::new() }
     }
 
@@ -125,7 +125,6 @@ impl Output {
 
     /// Has the kernel reset the stream when it closes, and free the bytes that it still holds for the client.
     pub(super) fn reset_on_close(&self) {
-        // The stream is closed either way.
-        let _ = self.half.as_ref().set_zero_linger();
+        self.half.reset_on_close();
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         frame::Frame,
         input::{ClosedByClient, Forgotten, Incoming, Input},
         output::Output,
+        stream::{ReadHalf, WriteHalf, halves},
     },
 };
 use protocol::close::Close;
@@ -39,7 +40,15 @@ impl Socket {
     /// Takes over a stream after the upgrade. `read_ahead` has the bytes that were read beyond the request. `loan`
     /// covers incomplete frames until [`Socket::on_client_known`].
     pub fn new(stream: TcpStream, read_ahead: &Bytes, config: &Config, loan: Loan) -> Self {
-        let (reading, writing) = stream.into_split();
+        Self::over(halves(stream), read_ahead, config, loan)
+    }
+
+    fn over(
+        (reading, writing): (ReadHalf, WriteHalf),
+        read_ahead: &Bytes,
+        config: &Config,
+        loan: Loan,
+    ) -> Self {
         Self {
             input: Box::new(Input::new(reading, read_ahead, config, loan)),
             output: Box::new(Output::new(writing)),
@@ -107,6 +116,16 @@ impl Socket {
                 return Err(io::ErrorKind::QuotaExceeded.into());
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Socket {
+    /// A server's end of a stream in memory, which reads and writes nothing by the kernel.
+    pub(crate) fn in_memory(stream: tokio::io::DuplexStream, config: &Config, loan: Loan) -> Self {
+        let (reading, writing) = tokio::io::split(stream);
+        let halves = (ReadHalf::Memory(reading), WriteHalf::Memory(writing));
+        Self::over(halves, &Bytes::new(), config, loan)
     }
 }
 

@@ -113,6 +113,7 @@ impl Lifecycle {
         self.work.close();
         self.background.close();
         tokio::select! {
+            biased;
             () = self.work.wait() => {}
             () = tokio::time::sleep(deadline) => {}
             () = self.hard.cancelled() => {}

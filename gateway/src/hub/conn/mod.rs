@@ -279,6 +279,7 @@ impl Conn {
         needed: impl Future<Output = T>,
     ) -> Result<T, Close> {
         tokio::select! {
+            biased;
             needed = self.outbox.unless_closing(needed) => needed,
             () = self.unanswered.drain_order() => Err(Close::Restart),
         }

@@ -216,6 +216,8 @@ impl Outbox {
         answer: impl Future<Output = T>,
     ) -> Result<T, Close> {
         tokio::select! {
+            // Biased, as elsewhere too, so that a simulation of the same seed does the same again.
+            biased;
             answer = answer => Ok(answer),
             close = self.close_order() => Err(close),
         }

@@ -129,6 +129,7 @@ impl Reporting {
         let mut every = tokio::time::interval(EVERY);
         loop {
             tokio::select! {
+                biased;
                 _ = every.tick() => {}
                 () = lifecycle.soft_stop().cancelled(), if !lifecycle.soft_stop().is_cancelled() => {}
             }
