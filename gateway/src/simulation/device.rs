@@ -2,7 +2,7 @@
 //! with the same ids until they are answered, history from REST where the server says so. It notes what must not be.
 
 use super::{
-    store::StoredChat,
+    store::{Shown, StoredChat},
     tokens::token,
     world::{World, user},
 };
@@ -10,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use parking_lot::Mutex;
 use platform::backoff::Backoff;
 use protocol::{
-    chat::{Change, Event},
+    chat::{Change, Event, MemberChange},
     close::Retry,
     code::Code,
     frames::{ChatEvent, ClientFrame, Resume, ServerFrame},
@@ -51,8 +51,7 @@ pub(super) struct Device {
 pub(super) struct DeviceState {
     epoch: Option<String>,
     pub cursors: BTreeMap<ChatId, Seq>,
-    /// The messages of its chats, each with its text. `None`: deleted.
-    pub shown: BTreeMap<ChatId, BTreeMap<Seq, Option<String>>>,
+    pub shown: BTreeMap<ChatId, Shown>,
     /// Without an answer, in the order in which they were first sent.
     pub unanswered: Vec<Pending>,
     /// What was acknowledged: chat, key and message.
@@ -213,7 +212,7 @@ impl Device {
                 return None;
             }
         };
-        let load = |chat| world.store.lock().chats.get(&chat).map(StoredChat::history);
+        let load = |chat| world.store.lock().chats.get(&chat).map(StoredChat::shown);
         match frame {
             ServerFrame::Ready { epoch, chats, .. } => {
                 if state.epoch.as_ref() != Some(&epoch) {
@@ -303,9 +302,9 @@ impl DeviceState {
     }
 
     /// A chat goes on after this place; what was before comes from REST.
-    fn show(&mut self, chat: ChatId, seq: Seq, history: Option<BTreeMap<Seq, Option<String>>>) {
+    fn show(&mut self, chat: ChatId, seq: Seq, shown: Option<Shown>) {
         self.cursors.insert(chat, seq);
-        self.shown.insert(chat, history.unwrap_or_default());
+        self.shown.insert(chat, shown.unwrap_or_default());
     }
 
     fn caught_up(&mut self, chat: ChatId, seq: Seq) {
@@ -333,9 +332,13 @@ impl DeviceState {
         let shown = self.shown.entry(chat).or_default();
         match change {
             Change::Message(message) | Change::Edited(message) => {
-                shown.insert(message.id, Some(message.text));
+                shown.messages.insert(message.id, Some(message.text));
             }
-            Change::Deleted { id, .. } => drop(shown.insert(id, None)),
+            Change::Deleted { id, .. } => drop(shown.messages.insert(id, None)),
+            Change::Member { user, change: MemberChange::Joined, .. } => {
+                shown.members.insert(user.id);
+            }
+            Change::Member { user, .. } => drop(shown.members.remove(&user.id)),
             _ => {}
         }
     }

@@ -95,11 +95,16 @@ impl Script {
         let mut devices: Vec<usize> = (0..users).collect();
         devices.extend((0..chance.random_range(0..=2)).map(|_| chance.random_range(0..users)));
         let mut script = Self { seed, gateways, users, devices, steps: Vec::new() };
-        let count = chance.random_range(10..60);
-        for _ in 0..count {
-            let at = Duration::from_millis(chance.random_range(0..LASTS_MS));
+        // Most of it happens in a few moments: what goes wrong needs things that happen nearly at once.
+        let moments: Vec<u64> =
+            (0..chance.random_range(2..=6)).map(|_| chance.random_range(0..LASTS_MS)).collect();
+        for _ in 0..chance.random_range(10..80) {
+            let at = match moments.choose(&mut chance) {
+                Some(moment) if chance.random_bool(0.8) => moment + chance.random_range(0..120),
+                _ => chance.random_range(0..LASTS_MS),
+            };
             let step = script.step(&mut chance);
-            script.steps.push((at, step));
+            script.steps.push((Duration::from_millis(at), step));
         }
         script.steps.sort_by_key(|(at, _)| *at);
         script
@@ -111,8 +116,8 @@ impl Script {
         let chat = CHATS[chance.random_range(0..CHATS.len())];
         let lasts = Duration::from_millis(chance.random_range(50..4_000));
         match chance.random_range(0..100) {
-            0..45 => Step::Say { device, chat },
-            45..52 => Step::Edit { device, chat },
+            0..40 => Step::Say { device, chat },
+            40..52 => Step::Edit { device, chat },
             52..56 => Step::Delete { device, chat },
             56..64 => Step::Cut { device },
             64..66 => Step::Slow { device, ms: chance.random_range(20..400), lasts },

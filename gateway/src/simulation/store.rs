@@ -45,6 +45,14 @@ pub(super) struct StoredMessage {
     pub deleted_by: Option<UserId>,
 }
 
+/// What a device shows of a chat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// Each with its text. `None`: deleted.
+    pub messages: BTreeMap<Seq, Option<String>>,
+    pub members: BTreeSet<UserId>,
+}
+
 /// What one command did: its receipt, and the event to tell. A repeated one tells of its message as it is now.
 pub(super) type Outcome = Result<(Receipt, Option<Event>), Refusal>;
 
@@ -282,12 +290,15 @@ fn refusal(code: Code) -> Refusal {
 }
 
 impl StoredChat {
-    /// Its messages, as REST would page through them: each with its text, or `None` where it is deleted.
-    pub(super) fn history(&self) -> BTreeMap<Seq, Option<String>> {
+    /// What REST would tell of it now.
+    pub(super) fn shown(&self) -> Shown {
         let text = |stored: &StoredMessage| {
             stored.deleted_by.is_none().then(|| stored.message.text.clone())
         };
-        self.messages.iter().map(|(id, stored)| (*id, text(stored))).collect()
+        Shown {
+            messages: self.messages.iter().map(|(id, stored)| (*id, text(stored))).collect(),
+            members: self.members.keys().copied().collect(),
+        }
     }
 
     /// The message that a sender sent with this key.

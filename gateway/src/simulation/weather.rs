@@ -62,7 +62,9 @@ impl Weather {
 
     /// How long something takes that takes no time worth speaking of.
     pub(super) fn moment(&mut self) -> Duration {
-        Duration::from_millis(self.chance.random_range(0..4))
+        // Mostly short, and sometimes long enough that much happens meanwhile.
+        let most = if self.happens(10) { 60 } else { 5 };
+        Duration::from_millis(self.chance.random_range(0..most))
     }
 
     /// What becomes of this gateway's call, and how long its way takes, or the time until it is given up.
