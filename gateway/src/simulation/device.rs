@@ -56,7 +56,8 @@ pub(super) struct DeviceState {
     pub unanswered: Vec<Pending>,
     /// What was acknowledged: chat, key and message.
     pub acknowledged: Vec<(ChatId, String, Seq)>,
-    /// What was refused for good: chat and key.
+    /// What was refused for good and was sent once only: chat and key. An earlier copy may still be under way, and be
+    /// stored when the reason for the refusal is over.
     pub refused: Vec<(ChatId, String)>,
     /// Own messages, the newest last.
     own: Vec<(ChatId, Seq)>,
@@ -79,6 +80,7 @@ pub(super) struct Pending {
     is_message: bool,
     /// When it is to be sent. `None`: it was sent on this connection.
     due: Option<Instant>,
+    sent: usize,
 }
 
 /// Why a connection ended.
@@ -262,7 +264,7 @@ impl DeviceState {
     fn add(&mut self, id: String, chat: ChatId, frame: &ClientFrame, is_message: bool) {
         let Ok(frame) = serde_json::to_string(frame) else { return };
         let due = Some(Instant::now());
-        self.unanswered.push(Pending { id, chat, frame, is_message, due });
+        self.unanswered.push(Pending { id, chat, frame, is_message, due, sent: 0 });
     }
 
     /// The first frame of a connection.
@@ -295,6 +297,7 @@ impl DeviceState {
             let is_due = is_live && pending.due.is_some_and(|due| due <= now);
             is_due.then(|| {
                 pending.due = None;
+                pending.sent += 1;
                 pending.frame.clone()
             })
         };
@@ -368,7 +371,7 @@ impl DeviceState {
                     if code == Code::ClientMessageIdReused {
                         self.complaints.push(format!("{id:?} is said to be used"));
                     }
-                    if pending.is_message {
+                    if pending.is_message && pending.sent == 1 {
                         self.refused.push((pending.chat, pending.id));
                     }
                 }

@@ -98,23 +98,29 @@ impl Script {
         // Most of it happens in a few moments: what goes wrong needs things that happen nearly at once.
         let moments: Vec<u64> =
             (0..chance.random_range(2..=6)).map(|_| chance.random_range(0..LASTS_MS)).collect();
+        let focus = Focus::drawn(&mut chance, &script);
         for _ in 0..chance.random_range(10..80) {
+            let step = script.step(&mut chance, &focus);
             let at = match moments.choose(&mut chance) {
-                Some(moment) if chance.random_bool(0.8) => moment + chance.random_range(0..120),
+                Some(moment) if chance.random_bool(0.8) => match step {
+                    Step::Fault { .. } => moment.saturating_sub(chance.random_range(0..400)),
+                    _ => moment + chance.random_range(0..150),
+                },
                 _ => chance.random_range(0..LASTS_MS),
             };
-            let step = script.step(&mut chance);
             script.steps.push((Duration::from_millis(at), step));
         }
         script.steps.sort_by_key(|(at, _)| *at);
         script
     }
 
-    fn step(&self, chance: &mut SmallRng) -> Step {
-        let device = chance.random_range(0..self.devices.len());
-        let gateway = chance.random_range(0..self.gateways);
-        let chat = CHATS[chance.random_range(0..CHATS.len())];
-        let lasts = Duration::from_millis(chance.random_range(50..4_000));
+    fn step(&self, chance: &mut SmallRng, focus: &Focus) -> Step {
+        let drawn = Focus::drawn(chance, self);
+        let Focus { device, gateway, chat } =
+            if chance.random_bool(0.6) { focus.clone() } else { drawn };
+        // Some outlast the time for which a lane tries.
+        let longest = if chance.random_bool(0.1) { LASTS_MS + 4_000 } else { 4_000 };
+        let lasts = Duration::from_millis(chance.random_range(50..longest));
         match chance.random_range(0..100) {
             0..40 => Step::Say { device, chat },
             40..52 => Step::Edit { device, chat },
@@ -156,6 +162,24 @@ impl Script {
             count /= 2;
         }
         smallest
+    }
+}
+
+/// What much of a script is about: whatever goes wrong needs several things in one place.
+#[derive(Clone, Debug)]
+struct Focus {
+    device: usize,
+    gateway: usize,
+    chat: ChatId,
+}
+
+impl Focus {
+    fn drawn(chance: &mut SmallRng, script: &Script) -> Self {
+        Self {
+            device: chance.random_range(0..script.devices.len()),
+            gateway: chance.random_range(0..script.gateways),
+            chat: CHATS[chance.random_range(0..CHATS.len())],
+        }
     }
 }
 
