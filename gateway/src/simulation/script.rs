@@ -116,21 +116,19 @@ impl Script {
 
     fn step(&self, chance: &mut SmallRng, focus: &Focus) -> Step {
         let drawn = Focus::drawn(chance, self);
-        let Focus { device, gateway, chat } =
+        let Focus { device, gateway, chat, .. } =
             if chance.random_bool(0.6) { focus.clone() } else { drawn };
-        // Some outlast the time for which a lane tries.
-        let longest = if chance.random_bool(0.1) { LASTS_MS + 4_000 } else { 4_000 };
-        let lasts = Duration::from_millis(chance.random_range(50..longest));
+        let lasts = Duration::from_millis(chance.random_range(50..focus.longest_ms));
         match chance.random_range(0..100) {
-            0..40 => Step::Say { device, chat },
-            40..52 => Step::Edit { device, chat },
-            52..56 => Step::Delete { device, chat },
-            56..64 => Step::Cut { device },
-            64..66 => Step::Slow { device, ms: chance.random_range(20..400), lasts },
-            66..72 => {
+            0..36 => Step::Say { device, chat },
+            36..48 => Step::Edit { device, chat },
+            48..52 => Step::Delete { device, chat },
+            52..60 => Step::Cut { device },
+            60..62 => Step::Slow { device, ms: chance.random_range(20..400), lasts },
+            62..72 => {
                 let changes = [MemberChange::Joined, MemberChange::Left];
                 let change = *changes.choose(chance).unwrap_or(&MemberChange::Left);
-                Step::Member { user: chance.random_range(0..self.users), chat, change }
+                Step::Member { user: self.devices[device], chat, change }
             }
             72..75 => Step::Kill { gateway, back: lasts / 4 },
             75..77 => Step::Stop { gateway },
@@ -171,6 +169,8 @@ struct Focus {
     device: usize,
     gateway: usize,
     chat: ChatId,
+    /// How long a fault may last: mostly a while, sometimes longer than a lane tries.
+    longest_ms: u64,
 }
 
 impl Focus {
@@ -179,6 +179,7 @@ impl Focus {
             device: chance.random_range(0..script.devices.len()),
             gateway: chance.random_range(0..script.gateways),
             chat: CHATS[chance.random_range(0..CHATS.len())],
+            longest_ms: if chance.random_bool(0.15) { LASTS_MS + 6_000 } else { 4_000 },
         }
     }
 }
