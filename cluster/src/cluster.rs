@@ -2,8 +2,8 @@
 //! process has a file of its own.
 
 use crate::{
-    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Node, Postgres, Process,
-    Program, Redis, TestDatabase, binaries, free_port, scratch::Scratch,
+    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Links, Node, Postgres,
+    Process, Program, Redis, TestDatabase, binaries, free_port, links::Ends, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
@@ -27,6 +27,8 @@ pub struct ClusterOptions {
     pub durability: Durability,
     /// Whether PostgreSQL has a standby that has all that is committed and that the apis know of.
     pub standby: bool,
+    /// Whether the nodes reach Redis, PostgreSQL and the apis over [`Cluster::links`].
+    pub linked: bool,
     /// Which CPUs they run on.
     pub cpus: Cpus,
     /// A folder with the binaries `api` and `gateway`; built from the sources when `None`.
@@ -48,6 +50,7 @@ impl Default for ClusterOptions {
             port: None,
             durability: Durability::Fast,
             standby: false,
+            linked: false,
             cpus: Cpus::default(),
             binaries: None,
             admin_password: None,
@@ -80,6 +83,7 @@ struct Wiring {
     database_url: String,
     token_key: String,
     admin_password: String,
+    links: Links,
 }
 
 impl Cluster {
@@ -110,7 +114,12 @@ impl Cluster {
         // Last, because a later value of the same name wins.
         settings.extend(options.settings);
         let key = SigningKey::from_bytes(&rand::random());
-        let wiring = Wiring {
+        let mut links = Links::default();
+        if options.linked {
+            let (gateways, apis) = (options.gateways, options.apis);
+            links.to_stores(gateways, apis, &redis, &postgres).await?;
+        }
+        let mut wiring = Wiring {
             binaries,
             cpus,
             logs,
@@ -118,8 +127,12 @@ impl Cluster {
             database_url,
             token_key: key.to_pkcs8_pem(LineEnding::LF)?.to_string(),
             admin_password: options.admin_password.unwrap_or_else(secret),
+            links,
         };
         let apis = start_nodes(options.apis, |number| wiring.api(number)).await?;
+        if options.linked {
+            wiring.links.to_apis(options.gateways, &apis).await?;
+        }
         let gateways =
             start_nodes(options.gateways, |number| wiring.gateway(number, &apis)).await?;
         let port = options.port.unwrap_or_else(free_port);
@@ -147,6 +160,11 @@ impl Cluster {
     /// The apis, in the order they were started.
     pub fn apis(&self) -> &[Node] {
         &self.apis
+    }
+
+    /// The links between the nodes and what they need, if the cluster was started with such.
+    pub fn links(&self) -> &Links {
+        &self.wiring.links
     }
 
     /// The load balancer in front of all nodes.
@@ -245,7 +263,8 @@ impl Wiring {
                 .env("LISTEN", addresses.public)
                 .env("INTERNAL_LISTEN", addresses.internal)
                 .env("ADMIN_LISTEN", addresses.admin)
-                .env("DATABASE_URL", &self.database_url)
+                .env("DATABASE_URL", self.links.database_url(number - 1, &self.database_url))
+                .env_if(self.links.redis_url(Ends::ApiRedis(number - 1)))
                 .env("JWT_PRIVATE_KEY", &self.token_key)
                 .env("ADMIN_PASSWORD", &self.admin_password)
         })
@@ -253,13 +272,17 @@ impl Wiring {
     }
 
     async fn gateway(&self, number: usize, apis: &[Node]) -> Result<Node> {
-        let apis: Vec<String> =
-            apis.iter().map(|api| format!("http://{}", api.internal())).collect();
+        let internal = |(api, node): (usize, &Node)| {
+            let link = self.links.address(Ends::GatewayApi(number - 1, api));
+            format!("http://{}", link.unwrap_or(node.internal()))
+        };
+        let apis: Vec<String> = apis.iter().enumerate().map(internal).collect();
         Node::start(|addresses| {
             self.program("gateway", number, self.cpus.gateways)
                 .env("LISTEN", addresses.public)
                 .env("ADMIN_LISTEN", addresses.admin)
                 .env("API_URL", apis.join(","))
+                .env_if(self.links.redis_url(Ends::GatewayRedis(number - 1)))
         })
         .await
     }

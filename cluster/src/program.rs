@@ -61,6 +61,12 @@ impl Program {
         self
     }
 
+    /// The same for a setting that there may be.
+    pub(crate) fn env_if(mut self, setting: Option<(&str, String)>) -> Self {
+        self.env.extend(setting.map(|(name, value)| (name.to_owned(), value)));
+        self
+    }
+
     /// The signal that ends the child when its owner is dropped or dies, for programs that leave
     /// something behind when they are killed. Default `KILL`.
     #[must_use]
