@@ -117,7 +117,7 @@ impl Cluster {
         let mut links = Links::default();
         if options.linked {
             let (gateways, apis) = (options.gateways, options.apis);
-            links.to_stores(gateways, apis, &redis, &postgres).await?;
+            links.add_to_stores(gateways, apis, &redis, &postgres).await?;
         }
         let mut wiring = Wiring {
             binaries,
@@ -131,7 +131,7 @@ impl Cluster {
         };
         let apis = start_nodes(options.apis, |number| wiring.api(number)).await?;
         if options.linked {
-            wiring.links.to_apis(options.gateways, &apis).await?;
+            wiring.links.add_to_apis(options.gateways, &apis).await?;
         }
         let gateways =
             start_nodes(options.gateways, |number| wiring.gateway(number, &apis)).await?;

@@ -38,7 +38,7 @@ impl Links {
         self.set(|_| true, LinkState::Open);
     }
 
-    pub(crate) async fn to_stores(
+    pub(crate) async fn add_to_stores(
         &mut self,
         gateways: usize,
         apis: usize,
@@ -55,7 +55,7 @@ impl Links {
         Ok(())
     }
 
-    pub(crate) async fn to_apis(&mut self, gateways: usize, apis: &[Node]) -> Result<()> {
+    pub(crate) async fn add_to_apis(&mut self, gateways: usize, apis: &[Node]) -> Result<()> {
         for gateway in 0..gateways {
             for (api, node) in apis.iter().enumerate() {
                 self.add(Ends::GatewayApi(gateway, api), node.internal()).await?;

@@ -98,6 +98,7 @@ fn what_a_seed_does_once_it_does_again() {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "a test has no arguments of its own")]
 fn setting<T: FromStr>(name: &str) -> Option<T> {
     env::var(name).ok()?.parse().ok()
 }

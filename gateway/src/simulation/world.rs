@@ -43,12 +43,15 @@ use std::{
 };
 use tokio::{
     io::DuplexStream,
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    sync::mpsc::{Sender, channel},
     time::Instant,
 };
 
 /// How many apis publish.
 pub(super) const APIS: usize = 2;
+
+/// What may be on its way from one api to one gateway: more than ever is.
+const PUBLISHED: usize = 1_000;
 
 /// When simulations begin, by the database's clock.
 const BEGINNING: i64 = 1_800_000_000_000;
@@ -66,7 +69,7 @@ pub(super) struct World {
     /// What apis and the bus do.
     pub apis: Lifecycle,
     nodes: Mutex<Vec<Option<Node>>>,
-    lanes: OnceLock<Vec<UnboundedSender<Published>>>,
+    lanes: OnceLock<Vec<Sender<Published>>>,
 }
 
 struct Node {
@@ -152,8 +155,8 @@ impl World {
     }
 
     /// What one api publishes arrives at a gateway in its order.
-    fn start_lane(self: &Arc<Self>, gateway: usize) -> UnboundedSender<Published> {
-        let (sender, mut receiver) = unbounded_channel::<Published>();
+    fn start_lane(self: &Arc<Self>, gateway: usize) -> Sender<Published> {
+        let (sender, mut receiver) = channel::<Published>(PUBLISHED);
         let world = Arc::downgrade(self);
         self.apis.spawn_background(async move {
             while let Some(Published { arrives, channel, payload }) = receiver.recv().await {
@@ -182,7 +185,8 @@ impl World {
             let lane = self.lanes.get().and_then(|lanes| lanes.get(gateway * APIS + api));
             let arrives = Instant::now() + way;
             if let Some(lane) = lane {
-                let _ = lane.send(Published { arrives, channel, payload: payload.clone() });
+                // What finds no place is lost, as on a bus.
+                let _ = lane.try_send(Published { arrives, channel, payload: payload.clone() });
             }
         }
     }

@@ -36,7 +36,11 @@ impl DeliveryTimes {
 }
 
 /// Every delivery to every device.
-pub struct Deliveries(Vec<Delivery>);
+pub struct Deliveries {
+    deliveries: Vec<Delivery>,
+    /// When anything was promised to anybody, in order.
+    acks: Vec<Instant>,
+}
 
 struct Delivery {
     acked: Instant,
@@ -61,7 +65,18 @@ impl Deliveries {
             let acked = *acked.get(place)?;
             Some(Delivery { acked, took: heard.saturating_duration_since(acked) })
         });
-        Self(deliveries.collect())
+        let deliveries = deliveries.collect();
+        let mut acks: Vec<Instant> = acked.into_values().collect();
+        acks.sort_unstable();
+        Self { deliveries, acks }
+    }
+
+    /// The longest time between these in which nothing was promised to anybody.
+    pub fn longest_pause(&self, from: Instant, until: Instant) -> Duration {
+        let acks = self.acks.iter().copied().filter(|ack| (from..until).contains(ack));
+        let times: Vec<Instant> = [from].into_iter().chain(acks).chain([until]).collect();
+        let pauses = times.windows(2).map(|pair| pair[1] - pair[0]);
+        pauses.max().unwrap_or_default()
     }
 
     /// Of what was promised between these times; the engine took everything again at `recovered`.
@@ -69,7 +84,7 @@ impl Deliveries {
         let mut gap =
             Gap { deliveries: 0, late: 0, worst: Duration::ZERO, live_after: Duration::ZERO };
         for Delivery { acked, took } in
-            self.0.iter().filter(|one| one.acked >= from && one.acked < until)
+            self.deliveries.iter().filter(|one| one.acked >= from && one.acked < until)
         {
             gap.deliveries += 1;
             gap.worst = gap.worst.max(*took);
@@ -80,6 +95,14 @@ impl Deliveries {
             }
         }
         gap
+    }
+}
+
+impl Gap {
+    /// For a table: deliveries, late ones, the worst, and from when the fault was over until all were live.
+    pub fn row(&self) -> String {
+        let Self { deliveries, late, worst, live_after } = self;
+        format!("{deliveries} | {late} | {worst:.1?} | {live_after:.1?}")
     }
 }
 

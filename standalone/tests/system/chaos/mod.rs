@@ -4,6 +4,7 @@
 
 mod crowd;
 mod engines;
+mod links;
 mod live;
 
 use crate::harness::System;

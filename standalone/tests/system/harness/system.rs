@@ -7,7 +7,7 @@ use super::{
     user::{PASSWORD, User},
     wait::until,
 };
-use cluster::{Balancer, BalancerKind, Cluster, ClusterOptions, Node, Postgres, Redis};
+use cluster::{Balancer, BalancerKind, Cluster, ClusterOptions, Links, Node, Postgres, Redis};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -101,6 +101,12 @@ impl System {
         Self::over(Arc::new(Cluster::start(options).await.expect("a cluster")))
     }
 
+    /// One whose nodes reach each other and the stores over links that can be broken.
+    pub async fn linked_cluster() -> Self {
+        let options = ClusterOptions { linked: true, ..options(BalancerKind::Nginx, &[]) };
+        Self::over(Arc::new(Cluster::start(options).await.expect("a cluster")))
+    }
+
     /// One behind HAProxy.
     pub async fn cluster_behind_haproxy(settings: &[(&str, &str)]) -> Self {
         Self::over(Arc::new(start_cluster(BalancerKind::Haproxy, settings).await))
@@ -150,6 +156,11 @@ impl System {
 
     pub fn redis(&self) -> &Redis {
         self.cluster().redis()
+    }
+
+    /// Of [`System::linked_cluster`].
+    pub fn links(&self) -> &Links {
+        self.cluster().links()
     }
 
     /// One more load balancer in front of the cluster.
