@@ -75,7 +75,7 @@ impl AnnouncementRow {
 /// Shows this text instead of the one before. `validation_failed` for a text that is empty, too long or has
 /// characters that nobody sees.
 pub async fn make(api: &Api, admin: UserId, new: NewAnnouncement<'_>) -> Result<Announcement> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let announced = make_in(&mut tx, Some(admin), new).await?;
     tell(api, tx, announced.clone()).await?;
     announced.announcement.ok_or_else(Error::internal)
@@ -83,7 +83,7 @@ pub async fn make(api: &Api, admin: UserId, new: NewAnnouncement<'_>) -> Result<
 
 /// Takes the text away. Whether there was one.
 pub async fn withdraw(api: &Api, admin: UserId) -> Result<bool> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     match withdraw_in(&mut tx, Some(admin)).await? {
         Some(announced) => tell(api, tx, announced).await.map(|()| true),
         None => Ok(false),

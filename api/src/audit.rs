@@ -2,6 +2,8 @@
 //! in the transaction of its act, or before the answer to a reading, so there is no act without
 //! one; the database refuses to change or remove it. What administrators may do is decided elsewhere.
 
+pub mod servers;
+
 use crate::{
     db::{Db, DbError, Tx, column, execute, fetch_all, fetch_optional, from_row, json_rows},
     error::{Error, Result},
@@ -209,7 +211,7 @@ pub async fn record(tx: &mut Tx, entries: &[AuditEntry<'_>]) -> Result<(), DbErr
 
 /// Appends the entry of a reading, at once: before the answer.
 pub(crate) async fn record_reading(api: &Api, entry: AuditEntry<'_>) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     record(&mut tx, &[entry]).await?;
     tx.commit().await?;
     Ok(())

@@ -16,6 +16,7 @@ use crate::{
 use platform::settings::Secret;
 use protocol::{
     account::Role,
+    bucket::ChatBucket,
     calls::{Pair, Peer, Peers, Post},
     chat::ChatType,
     code::Code,
@@ -126,7 +127,7 @@ async fn person(api: &Api, email: &'static str, name: &str) -> Result<Person> {
             role: Role::User,
             password_hash: &hash,
         };
-        let mut tx = api.db.begin().await?;
+        let mut tx = api.db.home().begin().await?;
         if let Some(id) = insert(&mut tx, &account).await? {
             tx.commit().await?;
             return Ok(Person { id, username, email, made: true });
@@ -141,7 +142,7 @@ async fn person(api: &Api, email: &'static str, name: &str) -> Result<Person> {
 }
 
 async fn find(api: &Api, email: &'static str) -> Result<Option<Person>, DbError> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let row: Option<(i64, String)> = fetch_optional!(
         conn,
         "SELECT id, username FROM users WHERE email_key = $1",
@@ -161,7 +162,7 @@ async fn private_chat(api: &Api, people: &[Person]) -> Result<ChatId> {
 async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
     let members: Vec<i64> = people.iter().map(|person| person.id.0).collect();
     let owner = people.first().ok_or_else(Error::internal)?.id;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let (known,): (String,) = fetch_one!(
         tx,
         "INSERT INTO meta (key, value) VALUES ($1, '')
@@ -176,7 +177,10 @@ async fn group(api: &Api, people: &[Person]) -> Result<ChatId> {
             return Ok(ChatId(id));
         }
     }
+    // At home, as the row that says which one it is.
+    let bucket = ChatBucket::drawn(0);
     let row = create::Row {
+        bucket,
         kind: ChatType::Group,
         name: GROUP,
         pair: None,

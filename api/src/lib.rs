@@ -33,14 +33,14 @@ pub mod retention;
 pub mod settings;
 mod state;
 
-pub use post_queue::PostQueue;
+pub use post_queue::PostQueues;
 pub use state::Api;
 
 use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
     avatars::Avatars,
     config::Config,
-    db::Db,
+    db::Databases,
     error::{Error, Result},
     mail::Mailer,
 };
@@ -72,10 +72,10 @@ pub const METRICS: &[&[Metric]] = &[
 
 /// What an [`Api`] is made of and shares with the rest of its process.
 pub struct Parts {
-    /// The database; its schema must be up to date.
-    pub db: Db,
-    /// Connections for people's requests, from [`Db::apart`].
-    pub people: Db,
+    /// The databases; their schemas must be up to date.
+    pub db: Databases,
+    /// Connections for people's requests, from [`Databases::apart`].
+    pub people: Databases,
     /// Carries what is published to the gateways.
     pub bus: Bus,
     /// Who is connected, as the gateways report it.
@@ -94,18 +94,24 @@ pub async fn start(parts: Parts, config: Config, lifecycle: &Lifecycle) -> Resul
     let ended = Ended::default();
     // Before the first request, or the first ones would each ask the database about their session. A
     // database that is away does not stop the start.
-    if let Err(error) = ended.poll(&db, config.ended_capacity).await {
+    if let Err(error) = ended.poll(db.home(), config.ended_capacity).await {
         tracing::warn!(%error, "cannot read yet which sessions ended");
     }
     lifecycle.spawn_background(db.clone().keep_measuring(people.clone()));
-    lifecycle.spawn_background(ended.clone().keep_current(db.clone(), Arc::clone(&config)));
-    lifecycle.spawn_background(chats::ordinals::keep_numbering(db.clone()));
-    // Deleting takes the connections for people, so that gateways' calls never queue behind it.
-    lifecycle.spawn_background(retention::keep_tidy(people.clone(), Arc::clone(&config)));
+    lifecycle.spawn_background(ended.clone().keep_current(db.home().clone(), Arc::clone(&config)));
+    for (place, server) in db.each().iter().enumerate() {
+        lifecycle.spawn_background(chats::ordinals::keep_numbering(server.clone()));
+        // Deleting takes the connections for people, so that gateways' calls never queue behind it.
+        let tidying = retention::keep_tidy(people.clone(), place, Arc::clone(&config));
+        lifecycle.spawn_background(tidying);
+    }
+    for place in 1..people.each().len() {
+        lifecycle.spawn_background(db::people_copy::keep_copying(people.clone(), place));
+    }
     let mailer = Mailer::new(&config.mail).map_err(error::fault)?;
     let avatars = Avatars::new(&config.avatars).map_err(|why| Error::new(Code::Internal, why))?;
     let passwords = Passwords::new(&config.passwords)?;
-    let posts = PostQueue::new(config.posts);
+    let posts = PostQueues::new(&db, config.posts);
     let api = Api {
         db,
         people,
@@ -140,7 +146,7 @@ pub fn router(api: Api) -> Router {
     let routes =
         rest::openapi::with_documents(rest::limited(&api)).merge(rest::files::web_client::routes());
     let routes = rest::cors::allow(surroundings.around(routes), &api.config);
-    let posts = PostQueue::new(api.config.posts);
+    let posts = PostQueues::new(&api.people, api.config.posts);
     routes.with_state(Api { db: api.people.clone(), posts, ..api })
 }
 
@@ -190,7 +196,7 @@ pub fn run(
 /// Whether this process wants requests: the database answers and takes writes within a second, and
 /// nothing asked it to stop.
 pub fn ready(api: &Api, lifecycle: &Lifecycle) -> Ready {
-    let (db, lifecycle) = (api.db.clone(), lifecycle.clone());
+    let (db, lifecycle) = (api.db.home().clone(), lifecycle.clone());
     Arc::new(move || {
         let (db, lifecycle) = (db.clone(), lifecycle.clone());
         Box::pin(async move {

@@ -52,6 +52,7 @@ async fn main() -> ExitCode {
             }
         }
         ApiCommand::Migrate => commands::migrate(&settings).await,
+        ApiCommand::Divide => commands::divide(&settings).await,
         ApiCommand::Restored => commands::restored(&settings).await,
         ApiCommand::Demo => commands::make_demo(&settings).await,
         ApiCommand::Admin(command) => commands::administer(&settings, &command).await,
@@ -96,7 +97,7 @@ async fn serve(
             tokens,
         };
         let api = api::start(parts, config, &lifecycle).await.map_err(commands::told)?;
-        ensure_administrator(&db, &api, settings.admin_password).await?;
+        ensure_administrator(db.home(), &api, settings.admin_password).await?;
         let trusted_proxies = settings.trusted_proxies.iter().flatten().copied().collect();
         let public = ServeConfig { max_connections, trusted_proxies, ..ServeConfig::default() };
         let ready = ready(&api, &lifecycle);

@@ -106,6 +106,16 @@ pub const METRICS: &[Metric] = &[
         "Connections to the database",
     ),
     gauge("db_connections_limit", &[], "Maximum number of connections to the database"),
+    gauge(
+        "chat_server_up",
+        &[("server", Values::Bounded("a number from 1 to 63"))],
+        "1 while a server of chats other than people's home answers, by its place in CHAT_DATABASE_URLS",
+    ),
+    counter(
+        "chat_server_skipped_total",
+        &[],
+        "Answers to gateways about what changed that lack a server of chats which did not answer. It is asked again from where it was",
+    ),
     histogram("db_wait_seconds", &[], "Time that a request waited for a database connection"),
     counter(
         "db_errors_total",

@@ -2,7 +2,7 @@
 //! the next batch. So a call that comes alone waits for nothing, and batches grow with the load. It stores nothing,
 //! and does not know how a batch is stored.
 
-use crate::{config::PostQueueConfig, error::Result};
+use crate::{config::PostQueueConfig, db::Databases, error::Result};
 use parking_lot::Mutex;
 use platform::telemetry::trace;
 use protocol::{
@@ -23,9 +23,25 @@ use tokio::sync::oneshot;
 #[cfg(test)]
 mod tests;
 
+/// A queue for each server, so that one that is slow or away holds up nobody else's calls. Clones share them.
+#[derive(Clone)]
+pub struct PostQueues(Arc<[PostQueue]>);
+
+impl PostQueues {
+    /// Empty ones.
+    pub fn new(db: &Databases, config: PostQueueConfig) -> Self {
+        Self(db.each().iter().map(|_| PostQueue::new(config)).collect())
+    }
+
+    /// That of a server, by its place in [`Databases::each`].
+    pub(crate) fn at(&self, server: usize) -> &PostQueue {
+        &self.0[server]
+    }
+}
+
 /// The calls that wait. Clones share it.
 #[derive(Clone)]
-pub struct PostQueue {
+pub(crate) struct PostQueue {
     config: PostQueueConfig,
     state: Arc<Mutex<PostQueueState>>,
 }
@@ -77,7 +93,7 @@ pub(crate) struct Queued {
 
 impl PostQueue {
     /// An empty one.
-    pub fn new(config: PostQueueConfig) -> Self {
+    fn new(config: PostQueueConfig) -> Self {
         Self { config, state: Arc::default() }
     }
 

@@ -62,7 +62,12 @@ pub struct Settings {
     /// and missed events are read from one of them when it proves that it has all that was asked for
     #[arg(long, env = "DATABASE_REPLICA_URL", hide_env_values = true, global = true)]
     pub database_replica_url: Option<Secret>,
-    /// The number of connections to PostgreSQL. Three of every eight serve clients' REST requests,
+    /// Further servers that have chats, beside that of DATABASE_URL, which has people as well: postgres://user@host/name,
+    /// with white space between two of them. One, three, seven or fifteen, in an order that never changes.
+    /// DATABASE_PASSWORD is theirs, too
+    #[arg(long, env = "CHAT_DATABASE_URLS", hide_env_values = true, global = true)]
+    pub chat_database_urls: Option<Secret>,
+    /// The number of connections to each PostgreSQL server. Three of every eight serve clients' REST requests,
     /// the others serve gateways' calls. The total for all apis must fit the server's
     /// max_connections (100 by default) and leave room for operators
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value_t = 16, global = true,

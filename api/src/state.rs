@@ -5,9 +5,9 @@ use crate::{
     auth::{ended::Ended, passwords::Passwords, tokens::Tokens},
     avatars::Avatars,
     config::Config,
-    db::Db,
+    db::Databases,
     mail::Mailer,
-    post_queue::PostQueue,
+    post_queue::PostQueues,
 };
 use platform::{bus::Bus, lifecycle::Lifecycle, limit::Limiter, presence::Presence};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Api {
     /// For gateways' calls, and for what runs beside the requests.
-    pub db: Db,
-    /// The same database by people's own connections: `db` of the public routes.
-    pub people: Db,
+    pub db: Databases,
+    /// The same databases by people's own connections: `db` of the public routes.
+    pub people: Databases,
     /// Carries what is published to the gateways.
     pub bus: Bus,
     /// Knows who is connected, to any gateway.
@@ -36,7 +36,7 @@ pub struct Api {
     /// Knows the sessions that ended while their access tokens were still valid.
     pub ended: Ended,
     /// Where calls of `post` on `db` meet.
-    pub posts: PostQueue,
+    pub posts: PostQueues,
     /// The numbers of the services.
     pub config: Arc<Config>,
     /// Owner of what must go on when its request has gone.

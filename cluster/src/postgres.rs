@@ -197,6 +197,19 @@ impl Postgres {
         Ok(TestDatabase { url: self.url(&name), name, unneeded: Arc::clone(&self.unneeded) })
     }
 
+    /// A database with all that this one has, to which nobody is connected.
+    ///
+    /// # Panics
+    /// When somebody is.
+    pub async fn create_copy(&self, of: &TestDatabase) -> TestDatabase {
+        let name = format!("db{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let create = format!("CREATE DATABASE {name} TEMPLATE {}", of.name());
+        if let Err(error) = self.run([create]).await {
+            panic!("{error:#}");
+        }
+        TestDatabase { url: self.url(&name), name, unneeded: Arc::clone(&self.unneeded) }
+    }
+
     /// Runs one statement in the database `postgres` as the superuser.
     pub async fn sql(&self, statement: &str) -> Result<()> {
         self.run([statement.to_owned()]).await

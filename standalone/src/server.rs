@@ -13,7 +13,7 @@ use api::{
     auth::tokens::Tokens,
     commands,
     config::Config,
-    db::{Db, DbConfig},
+    db::{Databases, Db, DbConfig},
     demo,
     lookalikes::ADMIN,
 };
@@ -152,6 +152,7 @@ async fn start_api(
     admin::check(Some(&db), settings.admin_password.as_ref()).await?;
     db.migrate().await.context("cannot update the database schema")?;
     // Clients' requests have connections of their own, so they cannot starve the gateway's calls.
+    let db = Databases::from(db);
     let people = db.apart(&DbConfig::default());
     let parts = Parts {
         db,
@@ -178,7 +179,7 @@ async fn make_admin(settings: &StandaloneSettings, api: &Api) -> anyhow::Result<
         true => Ok(()),
         false => commands::administration::tell_password(ADMIN, password),
     };
-    admin::create(&api.db, &api.passwords, password, tell).await.map_err(commands::told)?;
+    admin::create(api.db.home(), &api.passwords, password, tell).await.map_err(commands::told)?;
     Ok(())
 }
 

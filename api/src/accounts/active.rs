@@ -35,7 +35,7 @@ pub async fn list(api: &Api, after: UserId, limit: i64) -> Result<ActivePage> {
         }
     })?;
     let next = online.last().copied().filter(|_| online.len() == limit);
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let rows: Vec<(String,)> = fetch_all!(
         conn,
         "SELECT username FROM users

@@ -53,11 +53,11 @@ pub(crate) async fn upload(
     let picture = place.draw(original).await?;
     let user = actor.user_id;
     let avatar = fresh(user);
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     note_unused(&mut tx, &avatar).await?;
     tx.commit().await?;
     place.keep(&avatar[AVATARS.len()..], picture).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     // Whoever takes longer than an hour finds it removed.
     if execute!(tx, "DELETE FROM unused_avatars WHERE avatar = $1", &avatar)? == 0 {
         return Err(Error::unavailable());
@@ -72,7 +72,7 @@ pub(crate) async fn upload(
 
 /// Leaves the actor without a picture.
 pub(crate) async fn remove(api: &Api, actor: Actor) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     replace(&mut tx, actor.user_id, "").await?;
     tx.commit().await?;
     Ok(())
@@ -81,7 +81,7 @@ pub(crate) async fn remove(api: &Api, actor: Actor) -> Result<()> {
 /// Takes a user's picture away. An administrator's act, recorded also if there was none. `user_not_found`.
 pub(crate) async fn take_away(api: &Api, admin: UserId, user: UserId, reason: &str) -> Result<()> {
     audit::check_reason(reason)?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     if !replace(&mut tx, user, "").await? {
         return Err(Code::UserNotFound.into());
     }
@@ -145,7 +145,7 @@ pub(crate) enum FoundAvatar {
 pub(crate) async fn read(api: &Api, name: &str) -> Result<FoundAvatar> {
     let owner = name.split_once('-').and_then(|(id, _)| id.parse::<i64>().ok());
     let owner = owner.ok_or(Code::AvatarNotFound)?;
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let row: Option<(String,)> = fetch_optional!(
         conn,
         "SELECT avatar FROM users WHERE id = $1 AND deactivated_at IS NULL",
@@ -179,7 +179,7 @@ pub(crate) async fn keep_removing(api: Api) {
 
 /// Removes some of the pictures that nobody has had for an hour. How many.
 pub async fn remove_unused(api: &Api) -> Result<usize> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let unused: Vec<(String,)> = fetch_all!(
         conn,
         "SELECT avatar FROM unused_avatars WHERE since < (SELECT now FROM clock) - $1
@@ -191,7 +191,7 @@ pub async fn remove_unused(api: &Api) -> Result<usize> {
     for (avatar,) in &unused {
         // No transaction waits for the store.
         api.avatars.remove(&avatar[AVATARS.len()..]).await?;
-        let mut tx = api.db.begin().await?;
+        let mut tx = api.db.home().begin().await?;
         execute!(tx, "DELETE FROM unused_avatars WHERE avatar = $1", avatar)?;
         tx.commit().await?;
     }

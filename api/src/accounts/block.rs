@@ -26,7 +26,7 @@ use protocol::{
 /// changes, and nothing is recorded. `cannot_block_yourself` for oneself, so that the last admin
 /// cannot lock everybody out.
 pub async fn block(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<Profile> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let ended = block_in(&mut tx, Some(admin), username, reason).await?;
     let mut news = News::default();
     news.ended(ended, EndReason::Blocked);
@@ -75,7 +75,7 @@ async fn block_in(
 /// Lets the user of this name sign in again. Its old sessions stay ended. Not blocked: nothing
 /// changes, and nothing is recorded.
 pub async fn unblock(api: &Api, admin: UserId, username: &str, reason: &str) -> Result<Profile> {
-    unblock_by(&api.db, Some(admin), username, reason).await?;
+    unblock_by(api.db.home(), Some(admin), username, reason).await?;
     show(api, username).await
 }
 
@@ -124,7 +124,7 @@ async fn record(
 }
 
 async fn show(api: &Api, username: &str) -> Result<Profile> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let user = user::by_username(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
     let status = user::status(api, user.id).await;

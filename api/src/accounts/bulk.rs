@@ -73,7 +73,7 @@ pub async fn create(api: &Api, admin: UserId, range: &NameRange) -> Result<Vec<B
     let NameRange { from, count, .. } = *range;
     let prefix = &prefix(&range.prefix)?;
     let names = names(prefix, from, count)?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let users = insert(&mut tx, &names).await?;
     let ids: Vec<i64> = users.values().map(|(id, _)| *id).collect();
     if let Some(name) = names.iter().find(|name| !users.contains_key(&input::key(name))) {

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     audit::{self, AuditAction, AuditEntry},
     auth::passwords::NO_PASSWORD,
-    db::{DbError, List, execute, fetch_all},
+    db::{Db, DbError, List, execute, fetch_all},
     error::Result,
     news::{self, News},
     state::Api,
@@ -42,12 +42,12 @@ pub async fn remove(api: &Api, admin: UserId, prefix: &str) -> Result<Removed> {
         return Ok(Removed { users: 0, chats: 0, more: false });
     }
     let chats = delete_chats(api, admin, prefix, &users).await?;
-    if chats as i64 == MAX_CHATS {
+    if chats as i64 >= MAX_CHATS {
         return Ok(Removed { users: 0, chats, more: true });
     }
     // A transaction of its own: posting locks a chat and then reads users, so what locks users must
     // not go on to chats.
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     execute!(
         tx,
         "UPDATE users SET deactivated_at = (SELECT now FROM clock)
@@ -70,7 +70,7 @@ async fn find(api: &Api, prefix: &str) -> Result<Vec<i64>, DbError> {
     let prefix = input::key(prefix);
     // Code points up to the last one that a text may hold: everything that begins alike.
     let end = format!("{prefix}{}", char::MAX);
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let rows: Vec<(i64,)> = fetch_all!(
         conn,
         "SELECT id FROM users WHERE username_key >= $1 AND username_key < $2
@@ -83,9 +83,26 @@ async fn find(api: &Api, prefix: &str) -> Result<Vec<i64>, DbError> {
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// Deletes chats that these users made; how many.
+/// Deletes chats that these users made, of one server after the other; how many.
 async fn delete_chats(api: &Api, admin: UserId, prefix: &str, users: &[i64]) -> Result<usize> {
-    let mut tx = api.db.begin().await?;
+    let mut deleted = 0;
+    for db in api.db.each() {
+        deleted += delete_on(api, db, admin, prefix, users).await?;
+        if deleted as i64 >= MAX_CHATS {
+            break;
+        }
+    }
+    Ok(deleted)
+}
+
+async fn delete_on(
+    api: &Api,
+    db: &Db,
+    admin: UserId,
+    prefix: &str,
+    users: &[i64],
+) -> Result<usize> {
+    let mut tx = db.begin().await?;
     // It begins with the users' memberships, which have an index. It locks by id, as everybody does, so
     // that no two transactions wait for each other.
     let chats: Vec<(i64,)> = fetch_all!(

@@ -77,7 +77,7 @@ async fn ask(
     order: OrderPayload,
 ) -> Result<Connections> {
     let gateways = gateways::all(api).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     Whom::Id(user).account(tx.link()).await?;
     audit::record(&mut tx, &[entry]).await?;
     let mut news = News::default();

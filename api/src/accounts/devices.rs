@@ -26,7 +26,7 @@ pub async fn list(
     current: SessionId,
     user: UserId,
 ) -> Result<Vec<SessionInfo>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let user = Whom::Id(user).account(conn.link()).await?;
     drop(conn);
     if user.id != admin {
@@ -68,7 +68,7 @@ async fn end(
     which: WhichSessions,
     reason: &str,
 ) -> Result<usize> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let ended = end_in(&mut tx, Some(admin), whom, which, reason).await?;
     let count = ended.len();
     let mut news = News::default();

@@ -40,7 +40,7 @@ from_row!(EmailStanding, |row| Self {
 
 /// The user's own address.
 pub async fn standing(api: &Api, user: UserId) -> Result<EmailStanding> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let found =
         fetch_optional!(conn, "SELECT email, email_verified_at FROM users WHERE id = $1", user.0)?;
     found.ok_or(Code::UserNotFound.into())
@@ -67,7 +67,7 @@ pub async fn ask(api: &Api, change: EmailChange) -> Result<()> {
     let EmailChange { user, from, password, email, language } = change;
     Check::default().field("email", input::email(&email)).finish()?;
     password::prove(api, user, from, password).await?;
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let other: Option<(i64,)> = fetch_optional!(
         conn,
         "SELECT id FROM users WHERE email_key = $1 AND id <> $2 AND email_verified_at IS NOT NULL",
@@ -85,7 +85,7 @@ pub async fn ask(api: &Api, change: EmailChange) -> Result<()> {
 /// Takes the address off the account.
 pub async fn remove(api: &Api, user: UserId, from: IpAddr, password: Secret) -> Result<()> {
     password::prove(api, user, from, password).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     execute!(
         tx,
         "UPDATE users SET email = NULL, email_key = NULL, email_verified_at = NULL WHERE id = $1",
@@ -111,7 +111,7 @@ async fn mail_link(api: &Api, user: UserId, email: String, language: Language) -
     let place = api.mailer.reserve()?;
     admit(api, AccountAttempt::MailTo(&input::key(&email))).await?;
     let purpose = LinkPurpose::Email;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let token = links::issue(&mut tx, user, purpose, Some(&email), VERIFY_FOR).await?;
     tx.commit().await?;
     let address = links::address(api, purpose, &token);
@@ -124,7 +124,7 @@ async fn mail_link(api: &Api, user: UserId, email: String, language: Language) -
 /// faster. The address that the account had verified before hears of it, in this language.
 pub async fn verify(api: &Api, token: Secret, from: IpAddr, language: Language) -> Result<()> {
     admit(api, AccountAttempt::LinkFrom(from)).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let link = links::redeem(&mut tx, LinkPurpose::Email, &token).await?;
     let link = link.ok_or(Code::InvalidLink)?;
     let email = link.email.ok_or_else(Error::internal)?;

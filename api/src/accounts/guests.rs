@@ -43,7 +43,7 @@ pub async fn guests(api: &Api, request: Guests) -> Result<GuestsFound> {
         checked.iter().flatten().rev().map(|name| (guest_key(name), name.as_str())).collect();
     let mut known = KnownNames::default();
     for _ in 0..TRIES {
-        known = find(&mut api.db.read().await?, &names).await?;
+        known = find(&mut api.db.home().read().await?, &names).await?;
         let coming: Vec<NewGuest> = names
             .iter()
             .filter(|(key, name)| known.is_coming(key, name))
@@ -142,7 +142,7 @@ struct NewGuest<'a> {
 /// Makes these guests, in the order of their keys, where they are missing, and notes that they are here.
 async fn make(api: &Api, guests: &[NewGuest<'_>]) -> Result<(), DbError> {
     // The empty hash verifies no password, and no name or email leads to it anyway.
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     execute!(
         tx,
         postgres: "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)

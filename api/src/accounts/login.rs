@@ -65,7 +65,7 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
     }
     second_factor::demand(api, user.id, &hash).await?;
 
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     if sessions::lock_unchanged(&mut tx, user.id, &hash).await?.is_none() {
         // Blocked, or the password changed, since it was checked.
         return Err(Code::InvalidCredentials.into());
@@ -79,7 +79,7 @@ pub async fn login(api: &Api, login: Login) -> Result<SignedIn> {
 /// The active account of a username or email, with its password hash. One query whether there is
 /// one or not, so that the time does not tell.
 async fn find(api: &Api, identity: &str) -> Result<Option<(User, String)>, DbError> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     // A username never contains `@` and an email always does.
     let found: Option<WithHash> = if identity.contains('@') {
         fetch_optional!(

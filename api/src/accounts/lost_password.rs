@@ -56,7 +56,7 @@ pub async fn forgot(api: &Api, email: &str, from: IpAddr, language: Language) ->
 }
 
 async fn letter(api: &Api, key: &str, language: Language) -> Result<Option<Letter>, DbError> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let account: Option<(i64, String, String)> = fetch_optional!(
         tx,
         "SELECT id, email, username FROM users WHERE email_key = $1
@@ -73,7 +73,7 @@ async fn letter(api: &Api, key: &str, language: Language) -> Result<Option<Lette
 
 /// Makes a link that the administrator hands to the account's owner. Recorded; the link is not.
 pub async fn hand_out(api: &Api, admin: UserId, id: UserId) -> Result<PasswordLink> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let user = user::by_id(tx.link(), id).await?;
     user.filter(|user| !user.deactivated).ok_or(Code::UserNotFound)?;
     let purpose = LinkPurpose::Password;
@@ -94,12 +94,12 @@ pub async fn reset(api: &Api, token: Secret, new: Secret, from: IpAddr) -> Resul
     Check::default().field("new_password", input::password(new.reveal())).finish()?;
     admit(api, AccountAttempt::LinkFrom(from)).await?;
     let purpose = LinkPurpose::Password;
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     // Before the hash, which is the expensive part. Whether the link is good then is decided by using it.
     links::find(conn.link(), purpose, &token).await?.ok_or(Code::InvalidLink)?;
     drop(conn);
     let hash = api.passwords.of(from).hash(new).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let link = links::redeem(&mut tx, purpose, &token).await?.ok_or(Code::InvalidLink)?;
     let user = link.user;
     let set = execute!(

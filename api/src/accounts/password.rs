@@ -41,7 +41,7 @@ pub async fn change(api: &Api, change: PasswordChange) -> Result<()> {
     Check::default().field("new_password", input::password(new.reveal())).finish()?;
     let stored = prove(api, user, from, current).await?;
     let hash = api.passwords.of(from).hash(new).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let changed = execute!(
         tx,
         "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
@@ -69,7 +69,7 @@ pub(crate) async fn prove(
     password: Secret,
 ) -> Result<String> {
     admit(api, AccountAttempt::PasswordOf(user)).await?;
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let row: Option<(String,)> =
         fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", user.0)?;
     drop(conn);

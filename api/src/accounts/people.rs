@@ -3,7 +3,7 @@
 
 use super::user::role_of;
 use crate::{
-    db::{Conn, Db, fetch_all, fetch_optional, from_row},
+    db::{Conn, Db, fetch_all, fetch_one, fetch_optional, from_row},
     error::Result,
     state::Api,
 };
@@ -112,8 +112,8 @@ from_row!(Card, |row| {
         person: PersonEntry::from_row(row)?,
         last_seen: seen.into_iter().flatten().max().map(Timestamp),
         sessions: row.try_get("session_count")?,
-        chats: row.try_get("chat_count")?,
-        owned_chats: row.try_get("owned_count")?,
+        chats: 0,
+        owned_chats: 0,
     }
 });
 
@@ -184,20 +184,31 @@ async fn stretch(conn: &mut Conn, show: Show, before: i64) -> Result<Vec<PersonE
 
 /// One person's card; `user_not_found` when there is none.
 pub async fn card(api: &Api, user: UserId) -> Result<Card> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let card: Option<Card> = fetch_optional!(
         conn,
         "SELECT u.id, u.username, u.name, u.avatar, u.role, u.guest, u.blocked_at, u.created_at, u.deactivated_at,
              (SELECT MAX(s.last_used_at) FROM sessions s WHERE s.user_id = u.id) AS used_at,
              (SELECT g.seen_at FROM guest_visits g WHERE g.user_id = u.id) AS visited_at,
              (SELECT COUNT(*) FROM sessions s WHERE s.user_id = u.id AND s.ended_at IS NULL
-                 AND s.expires_at > (SELECT now FROM clock)) AS session_count,
-             (SELECT COUNT(*) FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                 WHERE m.user_id = u.id) AS chat_count,
-             (SELECT COUNT(*) FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL
-                 WHERE m.user_id = u.id AND m.role = 'owner') AS owned_count
+                 AND s.expires_at > (SELECT now FROM clock)) AS session_count
          FROM users u WHERE u.id = $1 AND u.deactivated_at IS NULL",
         user.0
     )?;
-    Ok(card.ok_or(Code::UserNotFound)?)
+    drop(conn);
+    let card = card.ok_or(Code::UserNotFound)?;
+    let ask = |db: Db| async move {
+        let mut conn = db.read().await?;
+        let counts: (i64, i64) = fetch_one!(
+            conn,
+            "SELECT COUNT(*), COUNT(CASE WHEN m.role = 'owner' THEN 1 END)
+             FROM members m JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL WHERE m.user_id = $1",
+            user.0
+        )?;
+        Ok(counts)
+    };
+    let counts = api.db.ask_each(ask).await?;
+    let (chats, owned_chats) =
+        counts.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    Ok(Card { chats, owned_chats, ..card })
 }

@@ -25,7 +25,7 @@ pub struct ProfileChange {
 /// One user as the actor may see it. `user_not_found` also when it is deactivated. That an administrator has read
 /// somebody's email address is recorded.
 pub async fn view(api: &Api, actor: Actor, id: UserId) -> Result<Profile> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let user = user::by_id(conn.link(), id).await?;
     drop(conn);
     let user = user.filter(|user| !user.deactivated).ok_or(Code::UserNotFound)?;
@@ -45,7 +45,7 @@ pub async fn change(api: &Api, actor: Actor, change: ProfileChange) -> Result<Pr
         .field("name", name.as_deref().map_or(Ok(()), input::name))
         .field("avatar", avatar.as_deref().map_or(Ok(()), input::avatar))
         .finish()?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     execute!(
         tx,
         "UPDATE users SET name = COALESCE($2, name) WHERE id = $1",

@@ -32,7 +32,7 @@ pub async fn refresh(api: &Api, token: Secret) -> Result<SignedIn> {
     let hash = refresh_hash(&token);
     let mut successors = sessions::successors(api, session, &hash);
     let successor = successors.next().ok_or_else(Error::internal)?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let row: Option<(i64,)> = fetch_optional!(
         tx,
         "UPDATE sessions SET previous_refresh_hash = refresh_hash, refresh_hash = $3,

@@ -49,7 +49,7 @@ pub async fn register(api: &Api, registration: Registration) -> Result<SignedIn>
     refuse_taken(api, username.as_deref(), email.as_deref()).await?;
     let hash = api.passwords.of(from).hash(password).await?;
 
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let candidates = match (username, &email) {
         (Some(username), _) => vec![username],
         (None, email) => candidates(email.as_deref().unwrap_or_default()),
@@ -149,7 +149,7 @@ fn check(
 
 /// Before the costly hash; the insert decides.
 async fn refuse_taken(api: &Api, username: Option<&str>, email: Option<&str>) -> Result<()> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let (names, emails): (i64, i64) = fetch_one!(
         conn,
         "SELECT (SELECT COUNT(*) FROM users WHERE username_key = $1),

@@ -62,7 +62,7 @@ pub async fn search(
     limit: i64,
 ) -> Result<UserPage> {
     let searched = SearchedText::new(text);
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let (mut users, mut next) = (Vec::new(), None);
     let mut inside = None;
     match SearchPlace::read(after.unwrap_or_default()) {

@@ -59,7 +59,7 @@ pub struct FactorStanding {
 
 /// Whether the user's sign-in has a second step.
 pub async fn standing(api: &Api, user: UserId) -> Result<FactorStanding> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let on = is_on(conn.link(), user).await?;
     let (recovery_codes,): (i64,) =
         fetch_one!(conn, "SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1", user.0)?;
@@ -80,7 +80,7 @@ async fn is_on(mut link: Link<'_>, user: UserId) -> Result<bool, DbError> {
 pub async fn begin(api: &Api, user: UserId, from: IpAddr, password: Secret) -> Result<Enrollment> {
     password::prove(api, user, from, password).await?;
     let bytes: [u8; 20] = rand::random();
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let account = user::by_id(tx.link(), user).await?.ok_or(Code::UserNotFound)?;
     let kept = execute!(
         tx,
@@ -107,7 +107,7 @@ pub async fn begin(api: &Api, user: UserId, from: IpAddr, password: Secret) -> R
 /// `wrong_code`; limited as the second step itself.
 pub async fn confirm(api: &Api, user: UserId, code: &str) -> Result<Vec<Secret>> {
     admit(api, AccountAttempt::CodeOf(user)).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     take_app_code(&mut tx, user, code, Awaited::First).await?;
     let codes: Vec<Secret> = (0..RECOVERY_CODES).map(|_| recovery_code()).collect();
     execute!(tx, "DELETE FROM recovery_codes WHERE user_id = $1", user.0)?;
@@ -131,7 +131,7 @@ pub async fn remove(
 ) -> Result<()> {
     password::prove(api, user, from, password).await?;
     admit(api, AccountAttempt::CodeOf(user)).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     take_code(&mut tx, user, code).await?;
     forget(&mut tx, user).await?;
     tx.commit().await?;
@@ -140,7 +140,7 @@ pub async fn remove(
 
 /// For somebody who has lost the app and all recovery codes: an administrator turns the second step off. Recorded.
 pub async fn remove_for(api: &Api, admin: UserId, user: UserId) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     user::by_id(tx.link(), user).await?.ok_or(Code::UserNotFound)?;
     if forget(&mut tx, user).await? > 0 {
         let entry = AuditEntry::of(admin, AuditAction::RemoveSecondFactor).on_user(user);
@@ -159,7 +159,7 @@ async fn forget(tx: &mut Tx, user: UserId) -> Result<u64, DbError> {
 /// The password was right: `second_step_required`, with the token for [`finish_login`], if this account asks for a
 /// code.
 pub(crate) async fn demand(api: &Api, user: UserId, password_hash: &str) -> Result<()> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     if !is_on(conn.link(), user).await? {
         return Ok(());
     }
@@ -195,7 +195,7 @@ pub async fn finish_login(api: &Api, step: SecondStep) -> Result<SignedIn> {
         return Err(invalid.into());
     }
     let id = UserId(id);
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let user = user::by_id(conn.link(), id).await?;
     let stored: Option<(String,)> =
         fetch_optional!(conn, "SELECT password_hash FROM users WHERE id = $1", id.0)?;
@@ -206,7 +206,7 @@ pub async fn finish_login(api: &Api, step: SecondStep) -> Result<SignedIn> {
         return Err(invalid.into());
     }
     admit(api, AccountAttempt::CodeOf(id)).await?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     if sessions::lock_unchanged(&mut tx, id, &stored).await?.is_none() {
         return Err(invalid.into());
     }

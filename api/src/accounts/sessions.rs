@@ -195,7 +195,7 @@ pub(crate) fn lifetime_ms(api: &Api) -> i64 {
 
 /// The user's live sessions, the most recently used first.
 pub async fn list(api: &Api, user: UserId, current: SessionId) -> Result<Vec<SessionInfo>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     Ok(live(conn.link(), user, Some(current), api.config.sessions_per_user).await?)
 }
 
@@ -240,7 +240,7 @@ row! {
 
 /// Signs the user out of one session. Whether there was one to end.
 pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let ended = end_in(tx.link(), user, WhichSessions::One(session), EndReason::SignedOut).await?;
     let any = !ended.is_empty();
     let mut news = News::default();
@@ -252,7 +252,7 @@ pub async fn end(api: &Api, user: UserId, session: SessionId) -> Result<bool> {
 /// The session is in use: it lives on for as long as a new one would. A token for its cookie, which lives as long;
 /// `None` for a session that has ended meanwhile.
 pub(crate) async fn extend(api: &Api, subject: &Subject) -> Result<Option<Secret>> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     // A refresh token that was exchanged before counts as copied from now on, as it did when its grace was over:
     // that is measured from `last_used_at`.
     let extended = execute!(
@@ -276,7 +276,7 @@ pub(crate) async fn extend(api: &Api, subject: &Subject) -> Result<Option<Secret
 /// Signs the user out of every session but this one.
 pub async fn end_others(api: &Api, user: UserId, current: SessionId) -> Result<()> {
     let (which, reason) = (WhichSessions::AllBut(current), EndReason::SignedOut);
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let ended = end_in(tx.link(), user, which, reason).await?;
     let mut news = News::default();
     news.ended(ended, reason);

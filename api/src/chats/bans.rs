@@ -10,7 +10,7 @@ use super::{
 use crate::{
     accounts::Actor,
     audit::{self, AuditAction, AuditEntry},
-    db::{Link, fetch_all, fetch_optional, from_row},
+    db::{Link, fetch_all, fetch_optional, from_row, people_copy},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -53,7 +53,8 @@ pub async fn ban(
     reason: &str,
 ) -> Result<Ban> {
     audit::check_reason(reason)?;
-    let mut tx = api.db.begin().await?;
+    people_copy::await_people(&api.db, api.db.of(chat), &[user.0]).await?;
+    let mut tx = api.db.of(chat).begin().await?;
     // Locked before anything is read of the room: nobody enters it while the ban is being written.
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
@@ -92,7 +93,7 @@ pub async fn ban(
 
 /// Lifts a ban; the user may enter again. None there: nothing changes. Owner and administrators.
 pub async fn lift(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.of(chat).begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = to_ban(&access, actor)?;
     if ban_rows::remove(&mut tx, chat, &[user.0]).await? > 0 && right == Right::Admin {
@@ -111,7 +112,7 @@ pub async fn list(
     after: UserId,
     limit: i64,
 ) -> Result<Vec<Ban>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat).read().await?;
     to_ban(&access::find(&mut conn.link(), chat, actor.user_id).await?, actor)?;
     read(&mut conn.link(), chat, after.0, limit.clamp(1, MAX_BANS)).await
 }

@@ -5,7 +5,7 @@
 use super::{direct::pair_key, membership};
 use crate::{
     accounts::Actor,
-    db::{DbError, Tx, execute, fetch_all, fetch_one, fetch_optional},
+    db::{Databases, Db, DbError, Link, Tx, execute, fetch_all, fetch_one, fetch_optional},
     error::{Error, Result},
     state::Api,
 };
@@ -35,7 +35,7 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<()> {
     if user == owner {
         return Err(Code::CannotBlockYourself.into());
     }
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     // A request that makes the owner a member of a chat locks this row, too, and then reads the list.
     // So either that request sees the new entry, or the query for invitations below sees its chat.
     fetch_one!(
@@ -69,25 +69,53 @@ pub async fn block(api: &Api, actor: Actor, user: UserId) -> Result<()> {
         user.0
     )?;
     silence(&mut tx, owner, user, true).await?;
-    let invitations: Vec<(i64,)> = fetch_all!(
-        tx,
-        "SELECT m.chat_id FROM members m
-         JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL AND c.chat_type <> 'private'
-         WHERE m.user_id = $1 AND m.invited_by = $2 ORDER BY m.chat_id LIMIT $3",
-        owner.0,
-        user.0,
-        api.config.chats.invitations_by_one
-    )?;
+    let mut invitations = invitations(api, &mut tx.link(), owner, user).await?;
     tx.commit().await?;
+    // What comes after the list, and fails, is repaired by blocking once more.
+    for db in elsewhere(&api.db) {
+        let mut tx = db.begin().await?;
+        silence(&mut tx, owner, user, true).await?;
+        invitations.extend(self::invitations(api, &mut tx.link(), owner, user).await?);
+        tx.commit().await?;
+    }
     for (chat,) in invitations {
         left_already(membership::leave(api, actor, ChatId(chat)).await)?;
     }
     Ok(())
 }
 
+/// The servers other than the home.
+fn elsewhere(db: &Databases) -> &[Db] {
+    &db.each()[1..]
+}
+
+/// The groups and rooms of a server that the user has invited the list's owner to.
+async fn invitations(
+    api: &Api,
+    link: &mut Link<'_>,
+    owner: UserId,
+    user: UserId,
+) -> Result<Vec<(i64,)>, DbError> {
+    fetch_all!(
+        link,
+        "SELECT m.chat_id FROM members m
+         JOIN chats c ON c.id = m.chat_id AND c.deleted_at IS NULL AND c.chat_type <> 'private'
+         WHERE m.user_id = $1 AND m.invited_by = $2 ORDER BY m.chat_id LIMIT $3",
+        owner.0,
+        user.0,
+        api.config.chats.invitations_by_one
+    )
+}
+
 /// Takes a user off the list. Not on it: nothing changes.
 pub async fn unblock(api: &Api, actor: Actor, user: UserId) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    // Before the list: what fails in between is repaired by taking off once more.
+    for db in elsewhere(&api.db) {
+        let mut tx = db.begin().await?;
+        silence(&mut tx, actor.user_id, user, false).await?;
+        tx.commit().await?;
+    }
+    let mut tx = api.db.home().begin().await?;
     let removed = execute!(
         tx,
         "DELETE FROM blocklist WHERE user_id = $1 AND blocked_id = $2",
@@ -108,7 +136,7 @@ pub async fn list(
     after: UserId,
     limit: i64,
 ) -> Result<Vec<BlockedPerson>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let rows: Vec<(i64, String, String, String, i64)> = fetch_all!(
         conn,
         "SELECT u.id, u.username, u.name, u.avatar, b.blocked_at

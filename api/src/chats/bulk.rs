@@ -5,7 +5,7 @@ use super::{create, direct::pair_key, membership, rules};
 use crate::{
     audit::{self, AuditAction, AuditEntry},
     config::ChatLimits,
-    db::{DbError, Tx, column, execute, fetch_all, json_rows},
+    db::{Db, DbError, Tx, column, execute, fetch_all, joined, json_rows, people_copy},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -36,7 +36,7 @@ pub struct NewBulkChat {
     pub member_ids: Vec<UserId>,
 }
 
-/// Makes the chats, all or none; their ids in the same order. A pair that has its private chat keeps
+/// Makes the chats, all or none of each server's; their ids in the same order. A pair that has its private chat keeps
 /// that one. A member may come to have a call's chats more than a user may have otherwise.
 pub async fn create(api: &Api, admin: UserId, chats: &[NewBulkChat]) -> Result<Vec<ChatId>> {
     let limits = &api.config.chats;
@@ -44,9 +44,29 @@ pub async fn create(api: &Api, admin: UserId, chats: &[NewBulkChat]) -> Result<V
     let users: BTreeSet<i64> =
         chats.iter().flat_map(|chat| &chat.member_ids).map(|user| user.0).collect();
     let users: Vec<i64> = users.into_iter().collect();
-    let mut tx = api.db.begin().await?;
-    membership::check_users(&mut tx, "chats", &users, &BTreeSet::new(), limits).await?;
-    let ids = insert(&mut tx, &rows).await?;
+    membership::check_users(&api.db, "chats", &users, &BTreeSet::new(), limits).await?;
+    let numbered: Vec<(&ChatRow<'_>, &NewBulkChat)> = rows.iter().zip(chats).collect();
+    let mut made = Vec::new();
+    for part in api.db.split(&numbered, |(row, _)| ChatId(row.bucket)) {
+        let db = &api.db.each()[part.server];
+        people_copy::await_people(&api.db, db, &users).await?;
+        let (rows, chats): (Vec<&ChatRow<'_>>, Vec<&NewBulkChat>) =
+            part.of(&numbered).into_iter().unzip();
+        made.push((part, create_on(api, db, admin, &rows, &chats).await?));
+    }
+    joined(chats.len(), made)
+}
+
+/// Makes the chats of one server.
+async fn create_on(
+    api: &Api,
+    db: &Db,
+    admin: UserId,
+    rows: &[&ChatRow<'_>],
+    chats: &[&NewBulkChat],
+) -> Result<Vec<ChatId>> {
+    let mut tx = db.begin().await?;
+    let ids = insert(&mut tx, rows).await?;
     enter(&mut tx, chats, &ids).await?;
     let told = format!("{} chats", ids.len());
     let entry = AuditEntry::of(admin, AuditAction::CreateChats).because(&told);
@@ -117,23 +137,23 @@ fn row<'a>(chat: &'a NewBulkChat, limits: &ChatLimits) -> Result<ChatRow<'a>> {
 }
 
 /// Adds the chats' rows, or finds those of pairs that have one.
-async fn insert(tx: &mut Tx, rows: &[ChatRow<'_>]) -> Result<Vec<ChatId>, DbError> {
+async fn insert(tx: &mut Tx, rows: &[&ChatRow<'_>]) -> Result<Vec<ChatId>, DbError> {
     // In the order of their keys, in which all calls make them, and each pair once.
     let pairs: BTreeMap<&str, &ChatRow<'_>> =
-        rows.iter().filter_map(|row| Some((row.pair.as_deref()?, row))).collect();
+        rows.iter().filter_map(|row| Some((row.pair.as_deref()?, *row))).collect();
     let pairs: Vec<&ChatRow<'_>> = pairs.into_values().collect();
     let pairs: BTreeMap<String, i64> = insert_rows(tx, &pairs)
         .await?
         .into_iter()
         .filter_map(|(id, pair)| Some((pair?, id)))
         .collect();
-    let others: Vec<&ChatRow<'_>> = rows.iter().filter(|row| row.pair.is_none()).collect();
+    let others: Vec<&ChatRow<'_>> = rows.iter().copied().filter(|row| row.pair.is_none()).collect();
     let mut others: Vec<i64> =
         insert_rows(tx, &others).await?.into_iter().map(|(id, _)| id).collect();
     // The rows were inserted in their order, so their ids grow in that order.
     others.sort_unstable();
     let mut others = others.into_iter();
-    let id = |row: &ChatRow<'_>| match &row.pair {
+    let id = |row: &&ChatRow<'_>| match &row.pair {
         Some(pair) => pairs.get(pair).copied(),
         None => others.next(),
     };
@@ -187,7 +207,7 @@ struct NewMember {
 }
 
 /// Writes the members; those of a private chat that was there already are in it.
-async fn enter(tx: &mut Tx, chats: &[NewBulkChat], ids: &[ChatId]) -> Result<(), DbError> {
+async fn enter(tx: &mut Tx, chats: &[&NewBulkChat], ids: &[ChatId]) -> Result<(), DbError> {
     let rows: Vec<NewMember> = chats
         .iter()
         .zip(ids)

@@ -6,10 +6,11 @@
 use crate::{
     announcement,
     db::{Db, Tx, fetch_all, row},
-    error::Result,
+    error::{Error, Result},
     retention::CHANGES_STAY_MS,
     state::Api,
 };
+use futures_util::future::join_all;
 use protocol::{
     calls::{CHANGED_OVERLAP_MS, Changed, ChangedFound, Cut, UserChat, Woken},
     id::{ChatId, Seq, SessionId, UserId},
@@ -31,12 +32,77 @@ const MOST_BATCHES: i64 = 100_000;
 /// One more than is answered, to know whether something was cut.
 const LIMIT: i64 = MAX_CHANGED as i64 + 1;
 
-/// Everything since a little before `since`, as of one moment. Where something is being written, the
+/// Everything since a little before `since`, of each server as of one moment. Where something is being written, the
 /// next caller begins before that, however long its commit takes.
+///
+/// Each server has a clock of its own. Who sends `marks` back is told of each from that server's own time on; one that
+/// does not answer keeps its mark, and what it missed comes later. Who knows no marks goes by the earliest time of all,
+/// and is answered only when all servers are there.
 pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
-    let now = api.db.settled().await?;
-    let mut tx = api.db.snapshot().await?;
-    let since = request.since.map_or(now - FIRST_LOOK_MS, |since| since.0) - CHANGED_OVERLAP_MS;
+    let home = api.db.home();
+    if !api.db.are_several() {
+        let now = home.settled().await?;
+        let (mut found, mut tx) = of_chats(home, request.since, now).await?;
+        of_people(&mut tx, request.since, now, &mut found).await?;
+        tx.commit().await?;
+        return Ok(whole(found));
+    }
+    let knows = request.marks.len() == api.db.each().len();
+    let asked = api.db.each().iter().enumerate().map(|(place, db)| {
+        let since = if knows { request.marks[place] } else { request.since };
+        async move {
+            // Who asks every few seconds need not wait for it each time.
+            if api.db.is_away(place) {
+                return Err(Error::unavailable());
+            }
+            let now = db.settled().await?;
+            let (mut found, mut tx) = of_chats(db, since, now).await?;
+            if place == 0 {
+                of_people(&mut tx, since, now, &mut found).await?;
+            }
+            tx.commit().await?;
+            found.keep(|chat| api.db.place(chat) == place);
+            Ok(found)
+        }
+    });
+    let answers: Vec<Result<ChangedFound>> = join_all(asked).await;
+    let mut all = ChangedFound::default();
+    let mut earliest = None;
+    for (place, answer) in answers.into_iter().enumerate() {
+        let before = if knows { request.marks[place] } else { None };
+        match answer {
+            Ok(found) => {
+                earliest = [earliest, Some(found.now)].into_iter().flatten().min();
+                all.marks.push(Some(found.now));
+                all.add(found);
+            }
+            // Sessions and announcements are the home's; and who knows no marks would skip what this one has.
+            Err(error) if place == 0 || !(knows || request.since.is_none()) => return Err(error),
+            Err(_) => {
+                metrics::counter!("chat_server_skipped_total").increment(1);
+                all.marks.push(before);
+            }
+        }
+    }
+    all.now = earliest.unwrap_or_default();
+    Ok(whole(all))
+}
+
+/// With the sum of what was cut, as older gateways know it.
+fn whole(mut found: ChangedFound) -> ChangedFound {
+    let Cut { chats, joined, parted, woken, ended } = found.cut;
+    found.truncated = chats || joined || parted || woken || ended;
+    found
+}
+
+fn first_moment(since: Option<Timestamp>, now: i64) -> i64 {
+    since.map_or(now - FIRST_LOOK_MS, |since| since.0) - CHANGED_OVERLAP_MS
+}
+
+/// What happened in a server's chats, and the transaction that read it.
+async fn of_chats(db: &Db, since: Option<Timestamp>, now: i64) -> Result<(ChangedFound, Tx)> {
+    let since = first_moment(since, now);
+    let mut tx = db.snapshot().await?;
     let mut found = ChangedFound { now: Timestamp(now), ..ChangedFound::default() };
     read_chats(&mut tx, since, &mut found).await?;
     (found.joined, found.cut.joined) = read_joined(&mut tx, since).await?;
@@ -46,18 +112,25 @@ pub async fn changed(api: &Api, request: Changed) -> Result<ChangedFound> {
     // Answered as one: a caller looks at both in the same way.
     found.cut.parted |= more_bans;
     (found.woken, found.cut.woken) = read_woken(&mut tx, since).await?;
-    read_ended(&mut tx, since, &mut found).await?;
-    found.announced = Some(announcement::current(&mut tx.link()).await?);
-    tx.commit().await?;
-    if let Db::Postgres(..) = api.db
+    if let Db::Postgres(..) = db
         && since < now - CHANGES_STAY_MS
     {
         found.cut.chats = true;
         found.cut.woken = true;
     }
-    let Cut { chats, joined, parted, woken, ended } = found.cut;
-    found.truncated = chats || joined || parted || woken || ended;
-    Ok(found)
+    Ok((found, tx))
+}
+
+/// What happened to people and is told everybody.
+async fn of_people(
+    tx: &mut Tx,
+    since: Option<Timestamp>,
+    now: i64,
+    found: &mut ChangedFound,
+) -> Result<()> {
+    read_ended(tx, first_moment(since, now), found).await?;
+    found.announced = Some(announcement::current(&mut tx.link()).await?);
+    Ok(())
 }
 
 row! {

@@ -6,7 +6,7 @@ use super::access::chat_type;
 use crate::{
     accounts::user,
     audit::{self, AuditAction, AuditEntry},
-    db::{Conn, List, fetch_all, from_row, row},
+    db::{Conn, Databases, Db, DbError, List, fetch_all, from_row, row},
     error::Result,
     state::Api,
 };
@@ -17,7 +17,10 @@ use protocol::{
     relay::MAX_WATCHERS,
     time::Timestamp,
 };
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 /// Chats in one answer, the most recently active ones: each is read by a statement of its own.
 pub const MAX_CHATS: usize = 100;
@@ -80,26 +83,28 @@ pub async fn of_user(
     limit: i64,
 ) -> Result<BTreeMap<String, Vec<Line>>> {
     let limit = limit.clamp(1, MAX_PER_CHAT);
-    let mut conn = api.db.read().await?;
-    let mut chats = recent(&mut conn, user).await?;
+    let ask = |db: Db| async move { recent(&mut db.read().await?, user).await };
+    let mut chats: Vec<RecentChat> = api.db.ask_each(ask).await?.into_iter().flatten().collect();
+    chats.sort_by_key(|chat| (Reverse(chat.changed_at), Reverse(chat.id)));
+    chats.truncate(MAX_CHATS);
     let (mut left, mut bytes) = (MAX_MESSAGES, 0);
     let mut sure_of_others = chats.len() as i64 * limit.min(SURE_PER_CHAT);
     for chat in &mut chats {
         sure_of_others -= limit.min(SURE_PER_CHAT);
         let share = limit.min(left - sure_of_others);
         if bytes < ENOUGH_BYTES {
+            let mut conn = api.db.of(chat.id).read().await?;
             chat.read(&mut conn, user, part, share).await?;
         }
         left -= chat.rows.len() as i64;
         bytes += chat.rows.iter().map(|row| row.text.len()).sum::<usize>();
     }
     if part == Part::All {
-        find_marks(&mut conn, user, &mut chats).await?;
+        find_marks(&api.db, user, &mut chats).await?;
     } else {
         chats.retain(|chat| !chat.rows.is_empty());
     }
-    let names = names(&mut conn, user, &chats).await?;
-    drop(conn);
+    let names = names(&mut api.db.home().read().await?, user, &chats).await?;
     Ok(by_name(chats, user, &names))
 }
 
@@ -113,7 +118,7 @@ pub(crate) async fn of_other(
     limit: i64,
 ) -> Result<BTreeMap<String, Vec<Line>>> {
     audit::check_reason(reason)?;
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let user = user::account(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
     let entry = AuditEntry::of(admin, AuditAction::ReadUserChats).on_user(user.id);
@@ -124,6 +129,7 @@ pub(crate) async fn of_other(
 /// One of the user's chats.
 struct RecentChat {
     id: ChatId,
+    changed_at: i64,
     chat_type: ChatType,
     /// The other's username, or the group's name.
     name: String,
@@ -150,7 +156,7 @@ async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<RecentChat>> {
     // From the user's memberships to their chats, whatever PostgreSQL believes of the tables.
     Ok(fetch_all!(
         conn,
-        postgres: "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
+        postgres: "SELECT r.id, r.changed_at, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
                 o.last_read AS others_mark
             FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
                   FROM members m CROSS JOIN LATERAL (SELECT * FROM chats
@@ -161,7 +167,7 @@ async fn recent(conn: &mut Conn, user: UserId) -> Result<Vec<RecentChat>> {
             LEFT JOIN users u ON u.id = o.user_id
             ORDER BY r.changed_at DESC, r.id DESC",
         (user.0, MAX_CHATS as i64),
-        sqlite: "SELECT r.id, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
+        sqlite: "SELECT r.id, r.changed_at, r.chat_type, r.name, r.last_seq, r.last_read, u.username AS other,
                 o.last_read AS others_mark
             FROM (SELECT c.id, c.chat_type, c.name, c.last_seq, c.changed_at, m.user_id, m.last_read
                   FROM members m JOIN chats c ON c.id = m.chat_id
@@ -180,6 +186,7 @@ from_row!(RecentChat, |row| {
     let name: String = row.try_get("name")?;
     Self {
         id: ChatId(row.try_get("id")?),
+        changed_at: row.try_get("changed_at")?,
         chat_type: chat_type(row.try_get("chat_type")?),
         name: other.unwrap_or(name),
         last_seq: row.try_get("last_seq")?,
@@ -223,15 +230,27 @@ impl RecentChat {
 /// How far everybody else has read in the groups where that shows: those that the user wrote in, and of
 /// those the ones with as few members as are told of each other's marks; in a larger one nothing counts
 /// as read by all.
-async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [RecentChat]) -> Result<()> {
+async fn find_marks(db: &Databases, user: UserId, chats: &mut [RecentChat]) -> Result<()> {
     let shows = |chat: &&RecentChat| {
         chat.chat_type == ChatType::Group && chat.rows.iter().any(|row| row.sender_id == user.0)
     };
-    let groups: List<i64> = chats.iter().filter(shows).map(|chat| chat.id.0).collect();
-    if groups.0.is_empty() {
-        return Ok(());
+    let groups: Vec<ChatId> = chats.iter().filter(shows).map(|chat| chat.id).collect();
+    let mut marks: HashMap<i64, i64> = HashMap::new();
+    for part in db.split(&groups, |chat| *chat) {
+        let groups = part.of(&groups).into_iter().map(|chat| chat.0).collect();
+        marks.extend(marks_on(&db.each()[part.server], user, groups).await?);
     }
-    let marks: Vec<(i64, i64)> = fetch_all!(
+    for chat in chats {
+        if let Some(mark) = marks.get(&chat.id.0) {
+            chat.read_by_others = *mark;
+        }
+    }
+    Ok(())
+}
+
+async fn marks_on(db: &Db, user: UserId, groups: List<i64>) -> Result<Vec<(i64, i64)>, DbError> {
+    let mut conn = db.read().await?;
+    fetch_all!(
         conn,
         "SELECT chat_id, MIN(last_read) FROM members
          WHERE chat_id IN (
@@ -241,14 +260,7 @@ async fn find_marks(conn: &mut Conn, user: UserId, chats: &mut [RecentChat]) -> 
         groups,
         user.0,
         MAX_WATCHERS as i64
-    )?;
-    let marks: HashMap<i64, i64> = marks.into_iter().collect();
-    for chat in chats {
-        if let Some(mark) = marks.get(&chat.id.0) {
-            chat.read_by_others = *mark;
-        }
-    }
-    Ok(())
+    )
 }
 
 /// The usernames of the user and of all senders.

@@ -1,16 +1,16 @@
 //! Making chats.
 
 use super::{
-    direct::pair_key,
+    direct::{self, pair_key},
     membership,
     overview::{self, Overview},
     rules, strangers,
 };
 use crate::{
     accounts::Actor,
-    db::{DbError, List, Tx, execute, fetch_one, fetch_optional},
+    db::{DbError, List, Tx, execute, fetch_one, people_copy},
     error::{Error, Result},
-    news::{self, News},
+    news::News,
     state::Api,
 };
 use platform::limit;
@@ -52,12 +52,23 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
     };
     members.insert(actor.user_id.0);
 
-    let mut tx = api.db.begin().await?;
     let members: Vec<i64> = members.into_iter().collect();
-    let invited = strangers::among(&mut tx, actor, &members).await?;
-    membership::check_users(&mut tx, "member_ids", &members, &invited, limits).await?;
-    strangers::check_invitations(api, &mut tx, actor, new.chat_type, &invited).await?;
-    let row = Row { kind: new.chat_type, name, pair, members: &members, invited: &invited };
+    let invited = strangers::among(&api.db, actor, &members).await?;
+    membership::check_users(&api.db, "member_ids", &members, &invited, limits).await?;
+    strangers::check_invitations(api, actor, new.chat_type, &invited).await?;
+    // One from before ids had buckets may be on another server than the one that would refuse a second.
+    if api.db.are_several()
+        && let Some((one, other)) = pair
+        && direct::find(&api.db, one, other).await?.is_some()
+    {
+        return Err(pair_taken(api, actor, pair).await?);
+    }
+    let bucket = bucket(pair);
+    let db = api.db.in_bucket(bucket);
+    people_copy::await_people(&api.db, db, &members).await?;
+    let held = strangers::hold_wanted(&api.db, db, actor, &members).await?;
+    let mut tx = db.begin().await?;
+    let row = Row { kind: new.chat_type, name, pair, bucket, members: &members, invited: &invited };
     let chat = match insert(&mut tx, actor, row).await {
         Err(error) if error.violates("chats_pair_key") => {
             // `pair_taken` begins another one, which must not wait for this one.
@@ -66,18 +77,18 @@ pub async fn create(api: &Api, actor: Actor, new: NewChat) -> Result<Overview> {
         }
         inserted => inserted?,
     };
-    strangers::check_wanted(&mut tx, actor, &members).await?;
+    held.check(&mut tx, actor, &members).await?;
     let overview = overview::get(&mut tx.link(), actor.user_id, chat).await?;
     let mut news = News::default();
     for member in members {
         news.for_user(UserId(member), UserPayload::Added { chat_id: chat });
     }
-    news::commit(api, tx, news).await?;
+    held.commit(api, tx, news).await?;
     Ok(overview)
 }
 
 /// Where a new chat comes to lie; private chats with all others of their pair, of which there are none.
-pub(super) fn bucket(pair: Option<(UserId, UserId)>) -> ChatBucket {
+pub(crate) fn bucket(pair: Option<(UserId, UserId)>) -> ChatBucket {
     pair.map_or_else(|| ChatBucket::drawn(random()), |(one, other)| ChatBucket::of_pair(one, other))
 }
 
@@ -109,6 +120,8 @@ pub(crate) struct Row<'a> {
     pub name: &'a str,
     /// Whose private chat it is to be.
     pub pair: Option<(UserId, UserId)>,
+    /// Says on which server it is, and is a part of its id.
+    pub bucket: ChatBucket,
     pub members: &'a [i64],
     /// Those of the members who have to accept first.
     pub invited: &'a BTreeSet<i64>,
@@ -116,8 +129,7 @@ pub(crate) struct Row<'a> {
 
 /// Adds the chat with its members. Who is in it hears nothing yet.
 pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<ChatId, DbError> {
-    let Row { kind, name, pair, members, invited } = row;
-    let bucket = bucket(pair);
+    let Row { kind, name, pair, bucket, members, invited } = row;
     let pair_key = pair.map(|(one, other)| pair_key(one, other));
     let kind = match kind {
         ChatType::Private => "private",
@@ -154,17 +166,17 @@ pub(crate) async fn insert(tx: &mut Tx, actor: Actor, row: Row<'_>) -> Result<Ch
 /// The refusal of a second private chat. Names the first one, which is the caller's own, and which the
 /// caller wants now if it was only invited to it.
 async fn pair_taken(api: &Api, actor: Actor, pair: Option<(UserId, UserId)>) -> Result<Error> {
-    let pair_key = pair.map(|(one, other)| pair_key(one, other));
-    let mut tx = api.db.begin().await?;
-    let chat: Option<(i64,)> =
-        fetch_optional!(tx, "SELECT id FROM chats WHERE pair_key = $1", pair_key)?;
+    let (one, other) = pair.ok_or_else(Error::internal)?;
     // Deleted in between: then it is worth trying again.
-    let Some((chat,)) = chat else { return Ok(Error::unavailable()) };
-    strangers::accept(&mut tx.link(), ChatId(chat), actor.user_id).await?;
+    let Some(chat) = direct::find(&api.db, one, other).await? else {
+        return Ok(Error::unavailable());
+    };
+    let mut tx = api.db.of(chat).begin().await?;
+    strangers::accept(&mut tx.link(), chat, actor.user_id).await?;
     tx.commit().await?;
     let error = Error::new(
         Code::PrivateChatExists,
         format!("You already have a private chat with this user: {chat}."),
     );
-    Ok(Error { chat_id: Some(ChatId(chat)), ..error })
+    Ok(Error { chat_id: Some(chat), ..error })
 }

@@ -5,7 +5,7 @@ use super::stored::MessageRecord;
 use crate::{
     accounts::Actor,
     audit::{self, AuditAction, AuditEntry},
-    db::{Conn, DbError, List, fetch_all},
+    db::{Databases, Db, DbError, List, fetch_all},
     error::Result,
     state::Api,
 };
@@ -26,22 +26,43 @@ pub(crate) fn pair_key(one: UserId, other: UserId) -> String {
 }
 
 /// The private chat of two users, if they have one.
-pub(crate) async fn find(
-    conn: &mut Conn,
-    one: UserId,
-    other: UserId,
-) -> Result<Option<ChatId>, DbError> {
-    Ok(find_all(conn, &[(one, other)]).await?.pop().flatten())
+pub(crate) async fn find(db: &Databases, one: UserId, other: UserId) -> Result<Option<ChatId>> {
+    Ok(find_all(db, &[(one, other)]).await?.pop().flatten())
 }
 
 /// Each pair's private chat, if they have one, in the order asked.
+///
+/// Each is looked for where such chats are made. Those from before ids had buckets may be on any server, so what is not
+/// found there is looked for on all others.
 pub(crate) async fn find_all(
-    conn: &mut Conn,
+    db: &Databases,
     pairs: &[(UserId, UserId)],
-) -> Result<Vec<Option<ChatId>>, DbError> {
+) -> Result<Vec<Option<ChatId>>> {
+    let mut found: HashMap<(UserId, UserId), ChatId> = HashMap::new();
+    for (place, server) in db.each().iter().enumerate() {
+        let made_here = |(one, other): &&(UserId, UserId)| db.place_of_pair(*one, *other) == place;
+        let pairs: Vec<_> = pairs.iter().filter(made_here).copied().collect();
+        found.extend(find_on(server, &pairs).await?);
+    }
+    for (place, server) in db.each().iter().enumerate() {
+        let may_be_here = |pair: &&(UserId, UserId)| {
+            db.place_of_pair(pair.0, pair.1) != place && !found.contains_key(*pair)
+        };
+        let pairs: Vec<_> = pairs.iter().filter(may_be_here).copied().collect();
+        found.extend(find_on(server, &pairs).await?);
+    }
+    Ok(pairs.iter().map(|pair| found.get(pair).copied()).collect())
+}
+
+/// Those of these pairs whose chats are on a server.
+async fn find_on(
+    db: &Db,
+    pairs: &[(UserId, UserId)],
+) -> Result<Vec<((UserId, UserId), ChatId)>, DbError> {
     if pairs.is_empty() {
         return Ok(Vec::new());
     }
+    let mut conn = db.read().await?;
     let keys: Vec<String> = pairs.iter().map(|(one, other)| pair_key(*one, *other)).collect();
     let rows: Vec<(String, i64)> = fetch_all!(
         conn,
@@ -50,7 +71,8 @@ pub(crate) async fn find_all(
         List(keys.clone())
     )?;
     let chats: HashMap<String, i64> = rows.into_iter().collect();
-    Ok(keys.iter().map(|key| chats.get(key).copied().map(ChatId)).collect())
+    let found = pairs.iter().zip(&keys);
+    Ok(found.filter_map(|(pair, key)| Some((*pair, ChatId(*chats.get(key)?)))).collect())
 }
 
 /// The newest messages of two users before the message `before`, the oldest first; at most
@@ -67,17 +89,13 @@ pub async fn conversation(
     if !is_own && actor.role != Role::Admin {
         return Err(Code::OtherUser.into());
     }
-    let mut conn = api.db.read().await?;
-    let Some(chat) = find(&mut conn, one, other).await? else { return Ok(Vec::new()) };
+    let Some(chat) = find(&api.db, one, other).await? else { return Ok(Vec::new()) };
     if !is_own {
-        // Given back first: a request that holds one connection and waits for another could wait
-        // for itself.
-        drop(conn);
         let entry =
             AuditEntry::of(actor.user_id, AuditAction::ReadConversation).on_user(one).in_chat(chat);
         audit::record_reading(api, entry).await?;
-        conn = api.db.read().await?;
     }
+    let mut conn = api.db.of(chat).read().await?;
     let mut found: Vec<MessageRecord> = fetch_all!(
         conn,
         "SELECT m.chat_id, m.id, m.seq, m.sender_id, s.username, s.name, s.avatar, s.guest, m.client_message_id, m.text,

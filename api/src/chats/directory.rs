@@ -4,14 +4,15 @@
 
 use super::access::chat_type;
 use crate::{
-    db::{Conn, Db, fetch_all, from_row},
-    error::Result,
+    db::{Conn, Databases, Db, fetch_all, from_row},
+    error::{Error, Result},
 };
 use protocol::{
     chat::ChatType,
     id::{ChatId, UserId},
     time::Timestamp,
 };
+use std::cmp::Reverse;
 
 /// Most chats in one page.
 pub const MAX_LISTED: i64 = 100;
@@ -100,6 +101,22 @@ pub async fn list(db: &Db, query: DirectoryQuery<'_>) -> Result<ChatsPage> {
         }
     }
     Ok(ChatsPage { chats, next: Some(ChatId(before)) })
+}
+
+/// The same of all servers: each looks through its chats, and what all have come to is merged.
+pub async fn list_all(db: &Databases, query: DirectoryQuery<'_>) -> Result<ChatsPage> {
+    let mut pages = db.ask_each(|db| async move { list(&db, query).await }).await?;
+    if let [_] = pages[..] {
+        return pages.pop().ok_or_else(Error::internal);
+    }
+    let looked_to = pages.iter().filter_map(|page| page.next).max();
+    let mut chats: Vec<DirectoryEntry> = pages.into_iter().flat_map(|page| page.chats).collect();
+    chats.retain(|chat| looked_to.is_none_or(|last| chat.id >= last));
+    chats.sort_by_key(|chat| Reverse(chat.id));
+    let limit = usize::try_from(query.limit.clamp(1, MAX_LISTED)).unwrap_or(1);
+    let next = if chats.len() > limit { Some(chats[limit - 1].id) } else { looked_to };
+    chats.truncate(limit);
+    Ok(ChatsPage { chats, next })
 }
 
 impl DirectoryEntry {

@@ -3,11 +3,15 @@
 
 use super::member_key::MemberKey;
 use crate::{
-    db::{Db, column, fetch_all, json_rows},
+    db::{Databases, Db, column, fetch_all, json_rows},
     error::Result,
     state::Api,
 };
-use protocol::calls::{Dormant, DormantMarked};
+use futures_util::future::try_join_all;
+use protocol::{
+    calls::{Dormant, DormantMarked},
+    id::ChatId,
+};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -32,10 +36,13 @@ pub async fn dormant(api: &Api, request: Dormant) -> Result<DormantMarked> {
 }
 
 /// Sets these marks, each once; returns those of members.
-pub(super) async fn mark(db: &Db, marks: &[DormantMark]) -> Result<HashSet<MemberKey>> {
-    if marks.is_empty() {
-        return Ok(HashSet::new());
-    }
+pub(super) async fn mark(db: &Databases, marks: &[DormantMark]) -> Result<HashSet<MemberKey>> {
+    let parts = db.split(marks, |mark| ChatId(mark.chat_id));
+    let marked = parts.iter().map(|part| mark_on(&db.each()[part.server], part.of(marks)));
+    Ok(try_join_all(marked).await?.into_iter().flatten().collect())
+}
+
+async fn mark_on(db: &Db, marks: Vec<DormantMark>) -> Result<Vec<MemberKey>> {
     let mut tx = db.begin().await?;
     // PostgreSQL: locked in the same order as read marks are.
     let members: Vec<(i64, i64)> = fetch_all!(
@@ -58,7 +65,7 @@ pub(super) async fn mark(db: &Db, marks: &[DormantMark]) -> Result<HashSet<Membe
                       value ->> 'dormant' AS dormant FROM json_each($1)) marks
             WHERE chat_id = marks.chat AND user_id = marks.user
             RETURNING chat_id, user_id",
-        (json_rows(marks)),
+        (json_rows(&marks)),
     )?;
     tx.commit().await?;
     let key = |(chat_id, user_id)| MemberKey { chat_id, user_id };

@@ -4,7 +4,7 @@
 use super::membership;
 use crate::{
     accounts::{Actor, deletion, password},
-    db::{DbError, fetch_all},
+    db::{Db, DbError, fetch_all},
     error::Result,
     news,
     state::Api,
@@ -36,7 +36,7 @@ pub async fn delete_account(
     let user = actor.user_id;
     password::prove(api, user, from, password).await?;
     // Tried before anything is left, and rolled back: the last administrator stays in the chats, too.
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     deletion::delete(&mut tx, user).await?;
     tx.rollback().await?;
     let chats = chats(api, user).await?;
@@ -46,14 +46,21 @@ pub async fn delete_account(
     if chats.len() as i64 == MAX_CHATS {
         return Ok(Farewell::More);
     }
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.home().begin().await?;
     let news = deletion::delete(&mut tx, user).await?;
     news::commit(api, tx, news).await?;
     Ok(Farewell::Gone)
 }
 
-async fn chats(api: &Api, user: UserId) -> Result<Vec<ChatId>, DbError> {
-    let mut conn = api.db.read().await?;
+async fn chats(api: &Api, user: UserId) -> Result<Vec<ChatId>> {
+    let ask = |db: Db| async move { Ok(on_server(&db, user).await?) };
+    let mut chats: Vec<ChatId> = api.db.ask_each(ask).await?.into_iter().flatten().collect();
+    chats.truncate(usize::try_from(MAX_CHATS).unwrap_or_default());
+    Ok(chats)
+}
+
+async fn on_server(db: &Db, user: UserId) -> Result<Vec<ChatId>, DbError> {
+    let mut conn = db.read().await?;
     let rows: Vec<(i64,)> = fetch_all!(
         conn,
         "SELECT c.id FROM members m JOIN chats c ON c.id = m.chat_id

@@ -2,8 +2,8 @@
 
 use super::overview::{Overview, select_overviews};
 use crate::{
-    db::{Link, fetch_all, fetch_optional, row},
-    error::Result,
+    db::{Databases, Db, Link, fetch_all, fetch_optional, row},
+    error::{Error, Result},
     parts,
 };
 use protocol::{
@@ -42,6 +42,44 @@ pub async fn list(
         Some(chat) => place_of(link, user, chat).await?.ok_or(Code::ChatNotFound)?,
         None => ListPlace::FIRST,
     };
+    behind(link, user, after, limit).await
+}
+
+/// The same of all servers: each gives its page, and they are merged in their order. One that is away fails the list,
+/// which would look as if its chats were gone. Times are each server's own.
+pub async fn list_all(
+    db: &Databases,
+    user: UserId,
+    before: Option<ChatId>,
+    limit: i64,
+) -> Result<Vec<Overview>> {
+    if !db.are_several() {
+        return list(&mut db.home().read().await?.link(), user, before, limit).await;
+    }
+    let after = match before {
+        Some(chat) => {
+            let mut conn = db.of(chat).read().await?;
+            place_of(&mut conn.link(), user, chat).await?.ok_or(Code::ChatNotFound)?
+        }
+        None => ListPlace::FIRST,
+    };
+    let pages = db
+        .ask_each(
+            |db| async move { behind(&mut db.read().await?.link(), user, after, limit).await },
+        )
+        .await?;
+    let mut chats: Vec<Overview> = pages.into_iter().flatten().collect();
+    chats.sort_by_key(Overview::place);
+    chats.truncate(usize::try_from(limit.clamp(1, MAX_CHATS)).unwrap_or_default());
+    Ok(chats)
+}
+
+async fn behind(
+    link: &mut Link<'_>,
+    user: UserId,
+    after: ListPlace,
+    limit: i64,
+) -> Result<Vec<Overview>> {
     let ListPlace { invited, unpinned, quiet, id } = after;
     let limit = limit.clamp(1, MAX_CHATS);
     // PostgreSQL goes from the user to the memberships and from there to the chats, as in `open`.
@@ -66,6 +104,7 @@ pub async fn list(
 
 row! {
     /// Where a chat stands in a user's list.
+    #[derive(Clone, Copy)]
     struct ListPlace {
         invited: i32,
         unpinned: i32,
@@ -149,6 +188,30 @@ pub async fn rooms(
         Some(last) if items.len() as i64 == limit => Some(last.view.id),
         _ => walked_to(link, after).await?,
     };
+    Ok(RoomPage { items, next })
+}
+
+/// The same of all servers: each looks through its rooms, and what all have come to is merged.
+pub async fn all_rooms(
+    db: &Databases,
+    user: UserId,
+    part: &str,
+    after: ChatId,
+    limit: i64,
+) -> Result<RoomPage> {
+    let ask =
+        |db: Db| async move { rooms(&mut db.read().await?.link(), user, part, after, limit).await };
+    let mut pages = db.ask_each(ask).await?;
+    if let [_] = pages[..] {
+        return pages.pop().ok_or_else(Error::internal);
+    }
+    let looked_to = pages.iter().filter_map(|page| page.next).min();
+    let mut items: Vec<Overview> = pages.into_iter().flat_map(|page| page.items).collect();
+    items.retain(|room| looked_to.is_none_or(|last| room.view.id <= last));
+    items.sort_by_key(|room| room.view.id);
+    let limit = usize::try_from(limit.clamp(1, MAX_CHATS)).unwrap_or_default();
+    let next = if items.len() > limit { Some(items[limit - 1].view.id) } else { looked_to };
+    items.truncate(limit);
     Ok(RoomPage { items, next })
 }
 

@@ -18,7 +18,7 @@ use protocol::{id::ChatId, relay::ChatPayload};
 /// Owner and administrators.
 pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result<()> {
     let name = rules::check_name(name)?;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.of(chat).begin().await?;
     let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;
     access.not_lobby()?;
@@ -42,7 +42,7 @@ pub async fn rename(api: &Api, actor: Actor, chat: ChatId, name: &str) -> Result
 /// Removes a chat for everybody: owner of a group or room, administrators any but the lobby. Its
 /// rows stay, out of reach, until the retention removes them.
 pub async fn delete(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.of(chat).begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;
     access.not_lobby()?;

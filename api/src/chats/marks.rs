@@ -3,11 +3,12 @@
 
 use super::{direct, member_key::MemberKey};
 use crate::{
-    db::{Tx, column, execute, fetch_all, json_rows, row},
+    db::{Db, Tx, column, execute, fetch_all, json_rows, row},
     error::Result,
     news::{self, News},
     state::Api,
 };
+use futures_util::future::try_join_all;
 use protocol::{
     calls::{MarkRead, ReadMark},
     id::{ChatId, Seq, UserId},
@@ -32,10 +33,13 @@ row! {
 /// Moves the marks of members and publishes those that moved. Marks of others are ignored.
 pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
     let marks = furthest(&request.marks);
-    if marks.is_empty() {
-        return Ok(());
-    }
-    let mut tx = api.db.begin().await?;
+    let parts = api.db.split(&marks, |mark| ChatId(mark.chat_id));
+    try_join_all(parts.iter().map(|part| mark_on(api, part.server, part.of(&marks)))).await?;
+    Ok(())
+}
+
+async fn mark_on(api: &Api, server: usize, marks: Vec<NewMark>) -> Result<()> {
+    let mut tx = api.db.each()[server].begin().await?;
     let moved = move_marks(&mut tx, &marks).await?;
     // PostgreSQL has done so in the same round trip.
     if let Tx::Sqlite(..) = tx {
@@ -46,7 +50,7 @@ pub async fn mark_read(api: &Api, request: MarkRead) -> Result<()> {
 }
 
 /// Where a member's mark is to be, at least.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct NewMark {
     chat_id: i64,
     user_id: i64,
@@ -143,31 +147,36 @@ fn tell(moved: Vec<MovedMark>) -> News {
 /// Marks everything in all of a user's chats as read. Returns how many chats' marks moved.
 pub async fn mark_all(api: &Api, user: UserId) -> Result<usize> {
     let mut marked = 0;
-    let mut first = 0;
-    loop {
-        let chats = mark(api, user, first..=i64::MAX).await?;
-        marked += chats.len();
-        match chats.last() {
-            Some(last) if chats.len() == MAX_BATCH => first = last.0 + 1,
-            _ => return Ok(marked),
+    for db in api.db.each() {
+        let mut first = 0;
+        loop {
+            let chats = mark(api, db, user, first..=i64::MAX).await?;
+            marked += chats.len();
+            match chats.last() {
+                Some(last) if chats.len() == MAX_BATCH => first = last.0 + 1,
+                _ => break,
+            }
         }
     }
+    Ok(marked)
 }
 
 /// Marks everything in the user's private chat with another user as read: 1 when the mark moved,
 /// 0 when nothing was unread or they have no chat.
 pub async fn mark_from(api: &Api, user: UserId, sender: UserId) -> Result<usize> {
-    let mut conn = api.db.read().await?;
-    let chat = direct::find(&mut conn, user, sender).await?;
-    drop(conn);
-    let Some(ChatId(chat)) = chat else { return Ok(0) };
-    Ok(mark(api, user, chat..=chat).await?.len())
+    let Some(chat) = direct::find(&api.db, user, sender).await? else { return Ok(0) };
+    Ok(mark(api, api.db.of(chat), user, chat.0..=chat.0).await?.len())
 }
 
-/// Marks the user's chats of this range whose marks are behind, the first [`MAX_BATCH`] of them, and
+/// Marks the user's chats of this range on a server whose marks are behind, the first [`MAX_BATCH`] of them, and
 /// returns those.
-async fn mark(api: &Api, user_id: UserId, range: RangeInclusive<i64>) -> Result<Vec<ChatId>> {
-    let mut conn = api.db.read().await?;
+async fn mark(
+    api: &Api,
+    db: &Db,
+    user_id: UserId,
+    range: RangeInclusive<i64>,
+) -> Result<Vec<ChatId>> {
+    let mut conn = db.read().await?;
     let behind: Vec<(i64, i64)> = fetch_all!(
         conn,
         "SELECT m.chat_id, c.last_seq FROM members m

@@ -57,7 +57,7 @@ pub async fn list(
     after: UserId,
     limit: i64,
 ) -> Result<Vec<Member>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat).read().await?;
     access::find(&mut conn.link(), chat, user).await?.to_enter()?;
     let rows = page(&mut conn, chat, after, limit).await?;
     drop(conn);
@@ -72,14 +72,14 @@ pub async fn list_of_any(
     after: UserId,
     limit: i64,
 ) -> Result<Vec<Member>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat).read().await?;
     let access = access::find(&mut conn.link(), chat, admin).await?;
     drop(conn);
     if access.to_enter().is_err() && access.chat_type != ChatType::Room {
         let entry = AuditEntry::of(admin, AuditAction::ReadMembers).in_chat(chat);
         audit::record_reading(api, entry).await?;
     }
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat).read().await?;
     let rows = page(&mut conn, chat, after, limit).await?;
     drop(conn);
     views(api, rows).await
@@ -104,7 +104,7 @@ async fn page(
 
 /// These members of a chat, as far as they are members.
 pub async fn some(api: &Api, chat: ChatId, users: &[UserId]) -> Result<Vec<Member>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat).read().await?;
     let rows: Vec<MemberRow> = fetch_all!(
         conn,
         "SELECT u.id, u.username, u.name, u.avatar, m.role, m.joined_at, m.last_read

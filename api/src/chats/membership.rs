@@ -10,7 +10,7 @@ use crate::{
     accounts::Actor,
     audit::{self, AuditAction, AuditEntry},
     config::ChatLimits,
-    db::{DbError, List, Tx, execute, fetch_all, fetch_optional},
+    db::{Databases, Db, DbError, Link, List, Tx, execute, fetch_all, fetch_optional, people_copy},
     error::{Error, Result},
     news::{self, News},
     state::Api,
@@ -21,7 +21,7 @@ use protocol::{
     id::{ChatId, UserId},
     relay::{ChatPayload, UserPayload},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Adds users to a group or room; those who are in it already stay. Owner and administrators. Strangers are
 /// invited; who is added to a room is not banned from it any more. Returns who is new.
@@ -31,24 +31,27 @@ pub async fn add(api: &Api, actor: Actor, chat: ChatId, users: &[UserId]) -> Res
         let most = limits.members_per_request;
         return Err(Error::field("user_ids", format!("must have 1 to {most} users")));
     }
-    let mut tx = api.db.begin().await?;
+    let db = api.db.of(chat);
+    let wanted: BTreeSet<i64> = users.iter().map(|user| user.0).collect();
+    let mut conn = db.read().await?;
+    let access = access::find(&mut conn.link(), chat, actor.user_id).await?;
+    access.to_manage(actor)?;
+    access.not_private()?;
+    let checked = missing(&mut conn.link(), chat, &wanted).await?;
+    drop(conn);
+    let invited = strangers::among(&api.db, actor, &checked).await?;
+    check_users(&api.db, "user_ids", &checked, &invited, limits).await?;
+    strangers::check_invitations(api, actor, access.chat_type, &invited).await?;
+    people_copy::await_people(&api.db, db, &checked).await?;
+    let held = strangers::hold_wanted(&api.db, db, actor, &checked).await?;
+    let mut tx = db.begin().await?;
     let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;
-    access.not_private()?;
-    let wanted: BTreeSet<i64> = users.iter().map(|user| user.0).collect();
-    let wanted: Vec<i64> = wanted.into_iter().collect();
-    let present: Vec<(i64,)> = fetch_all!(
-        tx,
-        "SELECT user_id FROM members
-         WHERE chat_id = $1 AND user_id IN (SELECT value FROM json_each($2))",
-        chat.0,
-        List(wanted.clone())
-    )?;
-    let present: BTreeSet<i64> = present.into_iter().map(|row| row.0).collect();
-    let new: Vec<i64> = wanted.into_iter().filter(|user| !present.contains(user)).collect();
-    let invited = strangers::among(&mut tx, actor, &new).await?;
-    check_users(&mut tx, "user_ids", &new, &invited, limits).await?;
-    strangers::check_invitations(api, &mut tx, actor, access.chat_type, &invited).await?;
+    let new = missing(&mut tx.link(), chat, &wanted).await?;
+    if new.iter().any(|user| !checked.contains(user)) {
+        // Somebody has left in between.
+        return Err(Error::unavailable());
+    }
     check_room_for(&access, new.len(), limits)?;
     let change = match access.chat_type {
         ChatType::Room => {
@@ -64,7 +67,7 @@ pub async fn add(api: &Api, actor: Actor, chat: ChatId, users: &[UserId]) -> Res
         Entering { users: &new, invited: &invited, change },
     )
     .await?;
-    strangers::check_wanted(&mut tx, actor, &new).await?;
+    held.check(&mut tx, actor, &new).await?;
     let new: Vec<UserId> = new.into_iter().map(UserId).collect();
     if right == Right::Admin {
         let entry = AuditEntry::of(actor.user_id, AuditAction::AddMember).in_chat(chat);
@@ -76,13 +79,41 @@ pub async fn add(api: &Api, actor: Actor, chat: ChatId, users: &[UserId]) -> Res
     for user in &new {
         news.for_user(*user, UserPayload::Added { chat_id: chat });
     }
-    news::commit(api, tx, news).await?;
+    held.commit(api, tx, news).await?;
     Ok(new)
+}
+
+/// Those of these users who are not in the chat.
+async fn missing(
+    link: &mut Link<'_>,
+    chat: ChatId,
+    users: &BTreeSet<i64>,
+) -> Result<Vec<i64>, DbError> {
+    let present: Vec<(i64,)> = fetch_all!(
+        link,
+        "SELECT user_id FROM members
+         WHERE chat_id = $1 AND user_id IN (SELECT value FROM json_each($2))",
+        chat.0,
+        users.iter().copied().collect::<List<i64>>()
+    )?;
+    let present: BTreeSet<i64> = present.into_iter().map(|row| row.0).collect();
+    Ok(users.iter().copied().filter(|user| !present.contains(user)).collect())
 }
 
 /// Enters a room, or accepts the invitation to a chat. Whoever is in it by its own will stays so.
 pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    let db = api.db.of(chat);
+    let nobody = BTreeSet::new();
+    let users = [actor.user_id.0];
+    let mut conn = db.read().await?;
+    let access = access::find(&mut conn.link(), chat, actor.user_id).await?;
+    drop(conn);
+    if access.role.is_none() {
+        access.to_enter()?;
+        check_users(&api.db, "user_id", &users, &nobody, &api.config.chats).await?;
+        people_copy::await_people(&api.db, db, &users).await?;
+    }
+    let mut tx = db.begin().await?;
     let mut access = access::lock(&mut tx, chat, actor.user_id).await?;
     if access.role.is_some() {
         strangers::accept(&mut tx.link(), chat, actor.user_id).await?;
@@ -90,9 +121,6 @@ pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
         return Ok(());
     }
     access.to_enter()?;
-    let nobody = BTreeSet::new();
-    let users = [actor.user_id.0];
-    check_users(&mut tx, "user_id", &users, &nobody, &api.config.chats).await?;
     let entering = Entering { users: &users, invited: &nobody, change: None };
     enter(&mut tx, &mut access, actor.user_id, entering).await?;
     let mut news = News::default();
@@ -104,7 +132,7 @@ pub async fn join(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
 /// Leaves a group or room. An owner's chat passes to its oldest member who can sign in; an empty group is
 /// deleted.
 pub async fn leave(api: &Api, actor: Actor, chat: ChatId) -> Result<()> {
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.of(chat).begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     access.to_enter()?;
     access.not_private()?;
@@ -122,7 +150,7 @@ pub async fn remove(api: &Api, actor: Actor, chat: ChatId, user: UserId) -> Resu
     if user == actor.user_id {
         return leave(api, actor, chat).await;
     }
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.of(chat).begin().await?;
     let access = access::lock(&mut tx, chat, actor.user_id).await?;
     let right = access.to_manage(actor)?;
     access.not_private()?;
@@ -171,48 +199,71 @@ pub(super) async fn role(
 
 /// All of these users exist, and may have one more chat of their own if they are not `invited` to it only.
 pub(super) async fn check_users(
-    tx: &mut Tx,
+    db: &Databases,
     field: &str,
     users: &[i64],
     invited: &BTreeSet<i64>,
     limits: &ChatLimits,
 ) -> Result<()> {
-    // An invitation takes no place, and nobody's chats are counted for it.
-    let known: Vec<(i64, i64)> = fetch_all!(
-        tx,
-        "SELECT u.id, CASE WHEN u.id IN (SELECT value FROM json_each($2)) THEN 0 ELSE
-             (SELECT count(*) FROM (
-                 SELECT 1 FROM members m JOIN chats c ON c.id = m.chat_id
-                 WHERE m.user_id = u.id AND m.invited_by IS NULL AND c.deleted_at IS NULL LIMIT $3) own)
-             END
-         FROM users u
+    let most = limits.chats_per_user;
+    let mut conn = db.home().read().await?;
+    let there: Vec<(i64,)> = fetch_all!(
+        conn,
+        "SELECT u.id FROM users u
          WHERE u.id IN (SELECT value FROM json_each($1)) AND u.deactivated_at IS NULL AND NOT u.guest",
-        List(users.to_vec()),
-        invited.iter().copied().collect::<List<i64>>(),
-        limits.chats_per_user
+        List(users.to_vec())
     )?;
+    drop(conn);
     let ids = |ids: Vec<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
-    let there: BTreeSet<i64> = known.iter().map(|row| row.0).collect();
+    let there: BTreeSet<i64> = there.into_iter().map(|row| row.0).collect();
     let unknown: Vec<i64> = users.iter().copied().filter(|user| !there.contains(user)).collect();
     if !unknown.is_empty() {
         return Err(Error::field(field, format!("names users who do not exist: {}", ids(unknown))));
     }
-    let full: Vec<i64> = known
-        .iter()
-        .filter(|(_, chats)| *chats >= limits.chats_per_user)
-        .map(|row| row.0)
-        .collect();
+    // An invitation takes no place, and nobody's chats are counted for it.
+    let counted = users.iter().copied().filter(|user| !invited.contains(user));
+    let chats = own_chats(db, counted.collect(), most).await?;
+    let full: Vec<i64> =
+        chats.into_iter().filter(|(_, count)| *count >= most).map(|(user, _)| user).collect();
     if !full.is_empty() {
         return Err(Error::new(
             Code::TooManyChats,
             format!(
                 "These users already have {} chats, the most that anybody can have: {}.",
-                limits.chats_per_user,
+                most,
                 ids(full)
             ),
         ));
     }
     Ok(())
+}
+
+/// How many chats these users have by their own will, on all servers; of each server at most `most` are counted.
+async fn own_chats(db: &Databases, users: List<i64>, most: i64) -> Result<BTreeMap<i64, i64>> {
+    let mut chats: BTreeMap<i64, i64> = BTreeMap::new();
+    if users.0.is_empty() {
+        return Ok(chats);
+    }
+    let ask = |db: Db| {
+        let users = users.clone();
+        async move {
+            let mut conn = db.read().await?;
+            let counts: Vec<(i64, i64)> = fetch_all!(
+                conn,
+                "SELECT u.value, (SELECT count(*) FROM (
+                     SELECT 1 FROM members m JOIN chats c ON c.id = m.chat_id
+                     WHERE m.user_id = u.value AND m.invited_by IS NULL AND c.deleted_at IS NULL LIMIT $2) own)
+                 FROM json_each($1) u",
+                users,
+                most
+            )?;
+            Ok(counts)
+        }
+    };
+    for (user, count) in db.ask_each(ask).await?.into_iter().flatten() {
+        *chats.entry(user).or_default() += count;
+    }
+    Ok(chats)
 }
 
 fn check_room_for(access: &Access, new: usize, limits: &ChatLimits) -> Result<()> {

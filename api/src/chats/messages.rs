@@ -41,18 +41,19 @@ pub async fn list(
     chat: ChatId,
     page: MessagesPage,
 ) -> Result<Vec<Message>> {
-    let mut conn = api.db.read().await?;
+    let db = api.db.of(chat);
+    let mut conn = db.read().await?;
     let access = access::find(&mut conn.link(), chat, user).await?;
     access.to_enter()?;
     // Who may read is the primary's to say, and how far the chat goes.
-    if let Some(proof) = api.db.proof(&mut conn, [(chat.0, access.last_seq.0)]).await? {
+    if let Some(proof) = db.proof(&mut conn, [(chat.0, access.last_seq.0)]).await? {
         drop(conn);
         if let Some((mut conn, replica)) = proof.ask().await
             && let Some(found) = replica.answer(whole(&mut conn.link(), chat, page)).await
         {
             return Ok(found);
         }
-        conn = api.db.read().await?;
+        conn = db.read().await?;
     }
     whole(&mut conn.link(), chat, page).await
 }
@@ -120,7 +121,7 @@ pub async fn history(
 ) -> Result<(Vec<Message>, i64)> {
     let (offset, limit) = (offset.max(0), limit.clamp(1, MAX_MESSAGES));
     // One moment for all statements, or what is counted and what is read would be another's.
-    let mut tx = api.db.snapshot().await?;
+    let mut tx = api.db.of(chat).snapshot().await?;
     let access = access::find(&mut tx.link(), chat, user).await?;
     access.to_enter()?;
     let total = access.message_count;

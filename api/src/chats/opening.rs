@@ -8,14 +8,14 @@ use super::{
     peer_status,
 };
 use crate::{
-    db::{Conn, List, fetch_all, from_row, row},
+    db::{Conn, Databases, Db, List, fetch_all, from_row, row},
     error::{Error, Result},
     state::Api,
 };
 use protocol::{
     account::{Account, Role},
     calls::{Open, OpenSession, Opened, SessionRefusal, SessionView, Shows, UserChat},
-    chat::{ChatView, uploaded},
+    chat::{ChatType, ChatView, uploaded},
     id::UserId,
     limits::MAX_LIVE_CHATS,
 };
@@ -26,10 +26,10 @@ use std::collections::HashMap;
 const SETTLED_MS: i64 = 60_000;
 
 /// Which sessions may open, and their users' chats. Two statements, whatever the number of sessions, where
-/// all chats are shown; a third for windows on one chat.
+/// all chats are shown; a third for windows on one chat. All servers are asked for chats, and one that is away fails
+/// the call: without its chats, they would look as if they were gone.
 pub async fn open(api: &Api, request: Open) -> Result<Opened> {
-    let mut conn = api.db.read().await?;
-    let (epoch, standings) = standings(&mut conn, &request).await?;
+    let (epoch, standings) = standings(&mut api.db.home().read().await?, &request).await?;
     let mut shown: Vec<(UserId, Shows)> = (request.sessions.iter().zip(&standings))
         .filter_map(|(session, standing)| Some((standing.as_ref().ok()?.id, session.shows)))
         .collect();
@@ -45,7 +45,7 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
         if users.0.is_empty() {
             continue;
         }
-        for place in places(&mut conn, users, live, which).await? {
+        for place in all_places(&api.db, users, live, which).await? {
             wrong.extend(place.wrong_mark(which));
             if place.live {
                 chats.entry((place.user, which.shows())).or_default().push(place.chat.view);
@@ -58,7 +58,7 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
     });
     let one: Vec<UserChat> = one.collect();
     if !one.is_empty() {
-        let found = overview::find(&mut conn.link(), &one).await?;
+        let found = overview::find_all(&api.db, &one).await?;
         for (UserChat { user_id, chat_id }, found) in one.into_iter().zip(found) {
             let may_enter = |chat: &Overview| chat.to_enter().is_ok();
             if let Some(chat) = found.filter(may_enter) {
@@ -66,7 +66,6 @@ pub async fn open(api: &Api, request: Open) -> Result<Opened> {
             }
         }
     }
-    drop(conn);
     // Writes nothing when there are none, which is almost always.
     mark(&api.db, &wrong).await?;
     let listed = chats.iter_mut().filter(|((_, shows), _)| *shows == Shows::All);
@@ -191,6 +190,37 @@ impl Placed {
             dormant: !self.dormant,
         })
     }
+}
+
+/// [`places`] of all servers: of each server's live chats the first ones of all are live.
+async fn all_places(
+    db: &Databases,
+    users: List<i64>,
+    live: i64,
+    which: WhichChats,
+) -> Result<Vec<Placed>> {
+    let ask = |db: Db| {
+        let users = users.clone();
+        async move { places(&mut db.read().await?, users, live, which).await }
+    };
+    let mut placed: Vec<Placed> = db.ask_each(ask).await?.into_iter().flatten().collect();
+    if db.are_several() {
+        let first = |place: &Placed| {
+            let others =
+                which == WhichChats::Private && place.chat.view.chat_type != ChatType::Private;
+            (place.user, !place.live, others, place.chat.place())
+        };
+        placed.sort_by_key(first);
+        let mut left = (UserId(0), 0);
+        for place in placed.iter_mut().filter(|place| place.live) {
+            if left.0 != place.user {
+                left = (place.user, live);
+            }
+            left.1 -= 1;
+            place.live = left.1 >= 0;
+        }
+    }
+    Ok(placed)
 }
 
 /// SQLite's statement of [`places`].

@@ -7,7 +7,7 @@ use super::{
     member_key::MemberKey,
 };
 use crate::{
-    db::{Link, column, fetch_all, from_row, json_rows},
+    db::{Databases, Db, Link, column, fetch_all, from_row, json_rows},
     error::Result,
 };
 use protocol::{
@@ -20,6 +20,7 @@ use protocol::{
     id::{ChatId, Seq, UserId},
     time::Timestamp,
 };
+use std::cmp::Reverse;
 
 /// A chat with what lists show beside the native protocol's fields.
 #[derive(Clone, Debug)]
@@ -34,11 +35,20 @@ pub struct Overview {
     pub created_by: Option<UserId>,
     /// By the database's clock.
     pub created_at: Timestamp,
+    /// When the newest message or change came, by the clock of the chat's server.
+    pub changed_at: Timestamp,
     /// Kept out of the room. Looked up by [`find`] alone.
     pub banned: bool,
 }
 
 impl Overview {
+    /// Where it stands among its user's chats: pinned ones first, then the most recently active, and what strangers
+    /// have invited the user to after all others.
+    pub(super) fn place(&self) -> impl Ord + use<> {
+        let ChatView { invited_by, settings, id, .. } = &self.view;
+        (invited_by.is_some(), !settings.pinned, Reverse(self.changed_at), Reverse(*id))
+    }
+
     /// Whether the user may watch and read: one's own chats, and rooms that one is not banned from.
     pub fn to_enter(&self) -> Result<()> {
         match (self.role, self.view.chat_type) {
@@ -96,7 +106,7 @@ macro_rules! select_overviews {
              x.id AS message_id, x.sender_id, s.username AS sender_username, s.name AS sender_name,
              s.avatar AS sender_avatar, s.guest AS sender_guest, substr(x.text, 1, 101) AS preview, x.created_at AS sent_at,
              x.deleted_at AS message_deleted_at,
-             p.member_count, p.message_count, p.created_by, p.created_at",
+             p.member_count, p.message_count, p.created_by, p.created_at, p.changed_at",
             $columns,
             " FROM ",
             $from,
@@ -173,6 +183,7 @@ from_row!(Overview, |row| {
         message_count: row.try_get("message_count")?,
         created_by: row.try_get::<Option<i64>, _>("created_by")?.map(UserId),
         created_at: Timestamp(row.try_get("created_at")?),
+        changed_at: Timestamp(row.try_get("changed_at")?),
         banned: false,
     }
 });
@@ -237,6 +248,14 @@ pub async fn find(link: &mut Link<'_>, pairs: &[UserChat]) -> Result<Vec<Option<
         }
     }
     Ok(chats)
+}
+
+/// The same, each from its chat's server.
+pub(super) async fn find_all(db: &Databases, pairs: &[UserChat]) -> Result<Vec<Option<Overview>>> {
+    let ask = |db: Db, pairs: Vec<UserChat>| async move {
+        find(&mut db.read().await?.link(), &pairs).await
+    };
+    db.ask_by_chat(pairs, |pair| pair.chat_id, ask).await
 }
 
 /// One chat as a user sees it: `chat_not_found` when there is none, `not_a_member` or `banned` when it is not

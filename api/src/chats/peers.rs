@@ -24,19 +24,17 @@ use std::collections::HashMap;
 /// Each pair's chat, in the order asked. However many are asked for, two statements find those that are
 /// there; most calls make none.
 pub async fn peers(api: &Api, request: Peers) -> Result<PeersFound> {
-    let mut conn = api.db.read().await?;
-    let people = People::find(&mut conn, &request.pairs).await?;
+    let people = People::find(&mut api.db.home().read().await?, &request.pairs).await?;
     let others: Vec<Result<UserId, Refusal>> =
         request.pairs.iter().map(|pair| people.other(pair)).collect();
     let wanted = |(pair, other): (&Pair, &Result<UserId, Refusal>)| {
         Some((pair.user_id, *other.as_ref().ok()?))
     };
     let there = direct::find_all(
-        &mut conn,
+        &api.db,
         &request.pairs.iter().zip(&others).filter_map(wanted).collect::<Vec<_>>(),
     )
     .await?;
-    drop(conn);
     let mut there = there.into_iter();
     let mut chats = Vec::with_capacity(others.len());
     for (pair, other) in request.pairs.iter().zip(others) {

@@ -35,7 +35,7 @@ pub async fn change(
     change: SettingsChange,
 ) -> Result<Overview> {
     let SettingsChange { muted, pinned, archived, marked_unread } = change;
-    let mut tx = api.db.begin().await?;
+    let mut tx = api.db.of(chat_id).begin().await?;
     let changed = execute!(
         tx,
         "UPDATE members SET muted = COALESCE($3, muted), pinned = COALESCE($4, pinned),

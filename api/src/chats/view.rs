@@ -11,9 +11,7 @@ use protocol::{
 
 /// One's own chats and any room that one is not banned from; the others are refused one by one.
 pub async fn view(api: &Api, request: View) -> Result<Viewed> {
-    let mut conn = api.db.read().await?;
-    let found = overview::find(&mut conn.link(), &request.chats).await?;
-    drop(conn);
+    let found = overview::find_all(&api.db, &request.chats).await?;
     let mut chats: Vec<Result<ChatView, Refusal>> = found
         .into_iter()
         .map(|found| match found {

@@ -12,7 +12,7 @@ use crate::{
         tokens::{Tokens, generate_pem},
     },
     config::Config,
-    db::{ConnectError, Db, execute},
+    db::{CheckPlaces, ConnectError, Databases, Db, Dividing, execute},
     demo,
     error::Error,
     settings::{AdminCommand, Settings},
@@ -24,8 +24,22 @@ use std::time::Duration;
 /// `api migrate`: brings the schema up to date.
 pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
     let db = open(settings).await?;
-    db.migrate().await?;
+    for one in db.each() {
+        one.migrate().await?;
+    }
+    db.check_places().await?;
     tracing::info!("the schema is up to date");
+    db.close().await;
+    Ok(())
+}
+
+/// `api divide`.
+pub async fn divide(settings: &Settings) -> anyhow::Result<()> {
+    let db = open_unplaced(settings).await?;
+    for one in db.each() {
+        one.check_schema().await?;
+    }
+    db.divide(Dividing::Copied).await?;
     db.close().await;
     Ok(())
 }
@@ -34,7 +48,7 @@ pub async fn migrate(settings: &Settings) -> anyhow::Result<()> {
 pub async fn restored(settings: &Settings) -> anyhow::Result<()> {
     let db = open(settings).await?;
     bring_schema(&db, settings).await?;
-    renew_epoch(&db).await?;
+    renew_epoch(db.home()).await?;
     db.close().await;
     Ok(())
 }
@@ -49,31 +63,51 @@ pub async fn renew_epoch(db: &Db) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The database of the settings.
-pub async fn open(settings: &Settings) -> anyhow::Result<Db> {
-    let url = settings.database_url.as_ref().ok_or(ConnectError::Missing)?;
-    Ok(Db::connect(url.reveal(), &settings.database()).await?)
+/// The databases of the settings.
+pub async fn open(settings: &Settings) -> anyhow::Result<Databases> {
+    connect(settings, CheckPlaces::Yes).await
 }
 
-/// Waits until the database answers, however long: an api that starts before its database is not
+/// The same, whatever their places are: they are to get others.
+async fn open_unplaced(settings: &Settings) -> anyhow::Result<Databases> {
+    connect(settings, CheckPlaces::No).await
+}
+
+async fn connect(settings: &Settings, places: CheckPlaces) -> anyhow::Result<Databases> {
+    let url = settings.database_url.as_ref().ok_or(ConnectError::Missing)?;
+    let others = settings.chat_database_urls.as_ref();
+    Ok(Databases::connect(url.reveal(), others, places, &settings.database()).await?)
+}
+
+/// Waits until the home answers, however long: an api that starts before its database is not
 /// wrong, only early. Then checks ADMIN_PASSWORD, and brings the schema up to date or checks that somebody
 /// did.
-pub async fn await_schema(db: &Db, settings: &Settings) -> anyhow::Result<()> {
+pub async fn await_schema(db: &Databases, settings: &Settings) -> anyhow::Result<()> {
     let mut told = false;
-    while let Err(error) = db.ping().await {
+    while let Err(error) = db.home().ping().await {
         if !told {
             told = true;
             tracing::warn!(%error, "waiting for the database");
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    admin::check(Some(db), settings.admin_password.as_ref()).await?;
+    admin::check(Some(db.home()), settings.admin_password.as_ref()).await?;
     bring_schema(db, settings).await
 }
 
-async fn bring_schema(db: &Db, settings: &Settings) -> anyhow::Result<()> {
-    if settings.migrate { db.migrate().await } else { db.check_schema().await }
-        .context("the schema is not ready")
+/// Servers other than the home that are away are passed over: the chats of all others are to be served.
+async fn bring_schema(db: &Databases, settings: &Settings) -> anyhow::Result<()> {
+    for (place, one) in db.each().iter().enumerate() {
+        if place > 0
+            && let Err(error) = one.ping().await
+        {
+            tracing::warn!(server = place, %error, "cannot look at the schema of a server of chats yet");
+            continue;
+        }
+        if settings.migrate { one.migrate().await } else { one.check_schema().await }
+            .context("the schema is not ready")?;
+    }
+    Ok(db.check_places().await?)
 }
 
 /// A refusal or fault as text, for the log of a process that cannot start.
@@ -84,7 +118,7 @@ pub fn told(error: Error) -> anyhow::Error {
 /// `api admin`.
 pub async fn administer(settings: &Settings, command: &AdminCommand) -> anyhow::Result<()> {
     let db = open(settings).await?;
-    administration::run(command, &db, settings.admin_password.as_ref()).await?;
+    administration::run(command, db.home(), settings.admin_password.as_ref()).await?;
     db.close().await;
     Ok(())
 }

@@ -187,6 +187,16 @@ pub enum ConnectError {
     /// Only the server that takes writes will do.
     #[error("DATABASE_URL must say target_session_attrs=read-write or nothing of it")]
     SessionAttrs,
+    /// One of the further servers.
+    #[error(
+        "CHAT_DATABASE_URLS must be such as postgres://user@db2/name, with white space between two of them"
+    )]
+    ChatServerUrl,
+    /// Buckets cannot be divided so.
+    #[error(
+        "CHAT_DATABASE_URLS must name one, three, seven or fifteen servers, up to 63, beside that of DATABASE_URL"
+    )]
+    ServerCount,
     /// The SQLite file cannot be opened or made.
     #[error("cannot open the database file: {0}")]
     Open(sqlx::Error),

@@ -27,6 +27,10 @@ const INDEXES: &[Index] = &[
     index!("members_invited" "ON members (user_id, invited_by) WHERE invited_by IS NOT NULL"),
     // Pages, however many deleted messages lie between.
     index!("messages_living" "ON messages (chat_id, id) WHERE deleted_at IS NULL"),
+    // What administrators read of several servers in the order of time, whose ids are each their own.
+    index!("audit_log_by_time" "ON audit_log (at, id)"),
+    // Who is to be copied to other servers.
+    index!("users_by_change" "ON users (changed_at, id)"),
     // What administrators look for among all users.
     index!("users_admins" "ON users (id) WHERE role = 'admin'"),
     index!("users_blocked" "ON users (id) WHERE blocked_at IS NOT NULL"),

@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!("0015_avatars"),
     migration!("0016_profiles"),
     migration!("0017_buckets"),
+    migration!("0018_servers"),
 ];
 
 /// Makes a table that SQL cannot fill with what is to be said of the accounts that are there.
@@ -231,7 +232,7 @@ async fn version(tx: &mut Tx) -> Result<i64, DbError> {
     Ok(version)
 }
 
-async fn run_script(tx: &mut Tx, script: &'static str) -> Result<(), DbError> {
+pub(super) async fn run_script(tx: &mut Tx, script: &'static str) -> Result<(), DbError> {
     match tx.link() {
         Link::Postgres(conn) => sqlx::raw_sql(script).execute(conn).await.map(|_| ())?,
         Link::Sqlite(conn) => sqlx::raw_sql(script).execute(conn).await.map(|_| ())?,

@@ -15,11 +15,14 @@
 //! rows of `value`. Where only two texts will do, the macros in `link` take both.
 
 mod columns;
+mod databases;
 mod error;
 mod indexes;
 mod link;
 mod list;
 mod migrate;
+pub(crate) mod people_copy;
+mod place;
 mod replicas;
 mod servers;
 pub(crate) mod skeletons;
@@ -27,11 +30,14 @@ mod sqlite;
 mod warm;
 
 pub(crate) use columns::{column, json_rows, misplaced};
+pub use databases::{CheckPlaces, Databases};
+pub(crate) use databases::{ServerPart, joined};
 pub use error::{ConnectError, DbError};
 pub use link::{Conn, Link, Tx};
 pub(crate) use link::{execute, fetch_all, fetch_one, fetch_optional, from_row, row, run};
 pub use list::List;
 pub use migrate::MigrateError;
+pub use place::{Dividing, PlaceError, ServerPlace};
 pub use replicas::Replicas;
 pub use servers::Servers;
 pub use sqlite::LastWrite;
@@ -54,6 +60,8 @@ pub struct DbConfig {
     pub password: Option<Secret>,
     /// The URL of servers that follow the one that takes writes. Each gets as many connections as that one.
     pub replicas: Option<Secret>,
+    /// Which of several servers of chats it is to be; `None`: the only one.
+    pub place: Option<ServerPlace>,
     /// PostgreSQL connections of one process for gateways' calls. Posts come in a few lanes per gateway
     /// and hold a connection for milliseconds; with those of people, six apis fit into a server's
     /// default of 100.
@@ -82,6 +90,7 @@ impl Default for DbConfig {
         Self {
             password: None,
             replicas: None,
+            place: None,
             max_connections: 10,
             max_connections_apart: 6,
             acquire_timeout: Duration::from_secs(3),
@@ -195,7 +204,8 @@ impl Db {
     /// starting; a SQLite file is made when it is missing, and a path that cannot be is an error.
     pub async fn connect(url: &str, config: &DbConfig) -> Result<Self, ConnectError> {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            let servers = Servers::parse(url, |options| config.session(options))?;
+            let servers =
+                Servers::parse(url, |options| config.session(options))?.placed(config.place);
             let options = config.pool().max_connections(config.max_connections);
             let replicas = config.replicas.as_ref().map(|url| {
                 let servers = Servers::parse(url.reveal(), |options| config.session(options));
@@ -308,20 +318,6 @@ impl Db {
                 read.num_idle() + write.num_idle(),
                 read.options().get_max_connections() + write.options().get_max_connections(),
             ),
-        }
-    }
-
-    /// Measures the connections for ever, with those apart.
-    pub(crate) async fn keep_measuring(self, apart: Self) {
-        let mut every = tokio::time::interval(MEASURE_EVERY);
-        loop {
-            every.tick().await;
-            let (one, other) = (self.measure(), apart.measure());
-            let (open, idle, most) = (one.0 + other.0, one.1 + other.1, one.2 + other.2);
-            let idle = u32::try_from(idle).unwrap_or(open);
-            metrics::gauge!("db_connections", "state" => "idle").set(idle);
-            metrics::gauge!("db_connections", "state" => "used").set(open.saturating_sub(idle));
-            metrics::gauge!("db_connections_limit").set(most);
         }
     }
 

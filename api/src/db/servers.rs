@@ -2,7 +2,7 @@
 //! one, and what is left of the old one's connections is closed: a demoted server that stays up goes on answering, so
 //! its connections look sound, and each of them would refuse writes until it is closed of age.
 
-use super::{Conn, ConnectError, DbError, TRUSTED};
+use super::{Conn, ConnectError, DbError, ServerPlace, TRUSTED, place};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use sqlx::{
     Connection as _, PgConnection, PgPool, Row as _,
@@ -81,7 +81,11 @@ fn read_only() -> sqlx::Error {
 
 /// The servers of a URL, each with all that it takes to connect.
 #[derive(Clone, Debug)]
-pub struct Servers(Arc<[PgConnectOptions]>);
+pub struct Servers {
+    each: Arc<[PgConnectOptions]>,
+    /// Which of several servers of chats all of them are.
+    place: Option<ServerPlace>,
+}
 
 impl Servers {
     /// Reads `postgres://user@host[:port],host[:port]…/name`. `configure` completes each.
@@ -91,16 +95,22 @@ impl Servers {
     ) -> Result<Self, ConnectError> {
         let urls = one_for_each_host(url)?;
         let options = urls.iter().map(|url| url.parse().map(&configure).map_err(ConnectError::Url));
-        Ok(Self(options.collect::<Result<_, _>>()?))
+        Ok(Self { each: options.collect::<Result<_, _>>()?, place: None })
+    }
+
+    /// The same, refusing connections to a server that has another place.
+    pub(super) fn placed(self, place: Option<ServerPlace>) -> Self {
+        Self { place, ..self }
     }
 
     /// All of them.
     pub(super) fn each(&self) -> &[PgConnectOptions] {
-        &self.0
+        &self.each
     }
 
     /// A pool of connections to the server that takes writes. Connects when it is first used.
     pub(super) fn pool(&self, options: PgPoolOptions) -> PgPool {
+        let place = self.place;
         let pool = options
             .test_before_acquire(false)
             .before_acquire(|conn, meta| {
@@ -114,18 +124,18 @@ impl Servers {
                     Ok(true)
                 })
             })
-            .after_connect(|conn, _: PoolConnectionMetadata| {
+            .after_connect(move |conn, _: PoolConnectionMetadata| {
                 Box::pin(async move {
                     if is_writable(conn).await? {
-                        return Ok(());
+                        return place::check_connection(conn, place).await;
                     }
                     note_away();
                     // The pool tries again, until whoever waits for a connection has waited for long enough.
                     Err(read_only())
                 })
             })
-            .connect_lazy_with(self.0[0].clone());
-        if self.0.len() > 1 {
+            .connect_lazy_with(self.each[0].clone());
+        if self.each.len() > 1 {
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the pool owns it: it ends when the pool is closed"
@@ -137,7 +147,7 @@ impl Servers {
 
     /// The first that says that it takes writes.
     async fn writable(&self) -> Option<&PgConnectOptions> {
-        let asked = self.0.iter().map(async |server| {
+        let asked = self.each.iter().map(async |server| {
             let asked = async {
                 let mut conn = PgConnection::connect_with(server).await?;
                 let writable = is_writable(&mut conn).await?;

@@ -57,7 +57,7 @@ pub async fn total(link: &mut Link<'_>) -> Result<i64> {
 pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
     // All three statements must see the same moment: if a message is deleted between them, the place that
     // the second one found is off by one.
-    let mut tx = api.db.snapshot().await?;
+    let mut tx = api.db.of(ChatId::LOBBY).snapshot().await?;
     let total = total(&mut tx.link()).await?;
     let Some(place) = stretches::place(&mut tx, offset).await? else {
         return Ok((Vec::new(), total));
@@ -79,7 +79,7 @@ pub async fn page(api: &Api, offset: i64, limit: i64) -> Result<(Vec<LobbyMessag
 
 /// The newest `limit` messages, and how many there are in all.
 pub async fn recent(api: &Api, limit: i64) -> Result<(Vec<LobbyMessage>, i64)> {
-    let mut tx = api.db.snapshot().await?;
+    let mut tx = api.db.of(ChatId::LOBBY).snapshot().await?;
     let total = total(&mut tx.link()).await?;
     let messages = fetch_all!(
         tx,
@@ -113,7 +113,7 @@ pub async fn by_sender(api: &Api, username: &str, limit: i64) -> Result<SenderPa
     }
     let [written, prepared] = input::username_keys(username);
     let (guest_written, guest_prepared) = (guest_key(&written), guest_key(&prepared));
-    let mut tx = api.db.snapshot().await?;
+    let mut tx = api.db.of(ChatId::LOBBY).snapshot().await?;
     let found: Option<(i64, String, i64)> = fetch_optional!(
         tx,
         "SELECT u.id, u.username, COALESCE(n.message_count, 0)

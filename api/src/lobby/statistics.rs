@@ -44,7 +44,7 @@ row! {
 
 /// The numbers of one moment.
 pub async fn statistics(api: &Api) -> Result<Statistics> {
-    let mut tx = api.db.snapshot().await?;
+    let mut tx = api.db.of(ChatId::LOBBY).snapshot().await?;
     let CounterRow { message_count, sender_count, text_chars, today } = fetch_one!(
         tx,
         "SELECT c.message_count, n.sender_count, n.text_chars,

@@ -18,7 +18,7 @@ use crate::{
         active::{self, ActivePage},
         block, user,
     },
-    audit::{self, AuditFilter, AuditPage, MAX_ENTRIES},
+    audit::{AuditFilter, AuditPage, MAX_ENTRIES, servers},
     chats::conversations::{self, MAX_PER_CHAT},
     error::Result,
     http::extract::{Json, Query},
@@ -298,7 +298,8 @@ async fn audit_log(
         from: query.from,
         until: query.until,
     };
-    let AuditPage { entries, next } = audit::list(&api.db, filter, query.before, limit).await?;
+    let AuditPage { entries, next } =
+        servers::list_all(&api.db, filter, query.before, limit).await?;
     let items = entries.into_iter().map(Into::into).collect();
     Ok(Json(Items { items, next }))
 }
@@ -306,7 +307,7 @@ async fn audit_log(
 /// The user that a filter names, removed ones too.
 async fn named(api: &Api, username: Option<&str>) -> Result<Option<UserId>> {
     let Some(username) = username else { return Ok(None) };
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let user = user::by_username(conn.link(), username).await?.ok_or(Code::UserNotFound)?;
     Ok(Some(user.id))
 }

@@ -71,7 +71,7 @@ impl FromRequestParts<Api> for Caller {
             return Err(Code::WrongOrigin.into());
         }
         let standing = match api.ended.standing(claims.sid, claims.iat, now) {
-            Standing::Unknown => look_up(&api.db, claims.sid).await?,
+            Standing::Unknown => look_up(api.db.home(), claims.sid).await?,
             known => known,
         };
         match standing {
@@ -89,7 +89,7 @@ impl FromRequestParts<Api> for Caller {
             }),
             role: match claims.role {
                 Role::User => Role::User,
-                Role::Admin => user::role(&api.db, claims.sub).await?,
+                Role::Admin => user::role(api.db.home(), claims.sub).await?,
             },
         })
     }

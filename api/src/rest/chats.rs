@@ -74,9 +74,7 @@ async fn list(
     Query(query): Query<ChatListQuery>,
 ) -> Result<Json<Vec<ChatDetailsView>>> {
     let limit = limit_within(query.limit, MAX_CHATS, MAX_CHATS)?;
-    let mut conn = api.db.read().await?;
-    let mut chats = lists::list(&mut conn.link(), caller.user_id, query.before, limit).await?;
-    drop(conn);
+    let mut chats = lists::list_all(&api.db, caller.user_id, query.before, limit).await?;
     peer_status::look_up(&api, chats.iter_mut().filter_map(|chat| chat.view.peer.as_deref_mut()))
         .await;
     Ok(Json(chats.into_iter().map(Into::into).collect()))
@@ -145,7 +143,7 @@ async fn one(
     caller: Caller,
     Path(chat): Path<ChatId>,
 ) -> Result<Json<ChatDetailsView>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat).read().await?;
     let chat = overview::get(&mut conn.link(), caller.user_id, chat).await?;
     drop(conn);
     Ok(details(&api, chat).await)
@@ -278,7 +276,7 @@ async fn join(
     Path(chat): Path<ChatId>,
 ) -> Result<Json<ChatDetailsView>> {
     membership::join(&api, (&caller).into(), chat).await?;
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat).read().await?;
     let chat = overview::get(&mut conn.link(), caller.user_id, chat).await?;
     drop(conn);
     Ok(details(&api, chat).await)
@@ -343,8 +341,7 @@ async fn rooms(
     Query(query): Query<RoomsQuery>,
 ) -> Result<Json<Items<ChatDetailsView, ChatId>>> {
     let limit = limit_within(query.limit, 100, MAX_CHATS)?;
-    let mut conn = api.db.read().await?;
     let RoomsQuery { query, after, .. } = query;
-    let page = lists::rooms(&mut conn.link(), caller.user_id, &query, after, limit).await?;
+    let page = lists::all_rooms(&api.db, caller.user_id, &query, after, limit).await?;
     Ok(Json(Items::of(page.items, page.next)))
 }

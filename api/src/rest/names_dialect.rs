@@ -227,7 +227,7 @@ async fn mark_from(
     caller: Caller,
     Query(query): Query<FromQuery>,
 ) -> Result<Json<Marked>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let sender = user::account(conn.link(), &query.user_from).await?.ok_or(Code::UserNotFound)?;
     drop(conn);
     marks::mark_from(&api, caller.user_id, sender.id).await.map(Marked::reply)

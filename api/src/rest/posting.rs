@@ -173,7 +173,7 @@ async fn read(
     Path(chat_id): Path<ChatId>,
     Json(body): Json<ReadBody>,
 ) -> Result<StatusCode> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.of(chat_id).read().await?;
     access::find(&mut conn.link(), chat_id, caller.user_id).await?.to_enter()?;
     drop(conn);
     let mark = ReadMark { user_id: caller.user_id, chat_id, message_id: body.message_id };
@@ -205,7 +205,7 @@ async fn carry_out(
         Some(_) => Ok(None),
         // It was so already.
         None => {
-            let mut conn = api.db.read().await?;
+            let mut conn = api.db.of(chat_id).read().await?;
             messages::get(&mut conn.link(), chat_id, receipt.message_id).await
         }
     }

@@ -2,7 +2,7 @@
 //! ([`crate::ready`]).
 
 use crate::{lobby, state::Api};
-use protocol::time::Timestamp;
+use protocol::{id::ChatId, time::Timestamp};
 use serde::Serialize;
 use std::{sync::Arc, time::Duration};
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -117,8 +117,8 @@ impl LastStatus {
 /// can make it `degraded`.
 async fn look(api: &Api, started: Instant) -> Status {
     let message_count = timeout(PATIENCE, async {
-        api.db.ping().await?;
-        let mut conn = api.db.read().await?;
+        api.db.home().ping().await?;
+        let mut conn = api.db.of(ChatId::LOBBY).read().await?;
         lobby::total(&mut conn.link()).await
     });
     let connections = timeout(PATIENCE, async {

@@ -3,9 +3,9 @@
 
 use crate::{
     config::RetentionConfig,
-    db::{DbError, Tx, execute, fetch_all, fetch_one},
+    db::{Db, DbError, List, Tx, execute, fetch_all, fetch_one},
 };
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// A kind of rows that is deleted some time after it is needed last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,7 @@ pub(super) struct Tidied {
 /// One step of a chore, from this place on.
 pub(super) async fn work(
     tx: &mut Tx,
+    lobby: Option<&Db>,
     config: &RetentionConfig,
     chore: Chore,
     now: i64,
@@ -188,7 +189,7 @@ pub(super) async fn work(
         },
         Chore::Sessions => sessions(tx, now - SESSIONS_STAY_MS, rows, place).await,
         Chore::Guests => match before(config.guests) {
-            Some(before) => guests(tx, before, rows).await,
+            Some(before) => guests(tx, lobby, before, rows).await,
             None => Ok(Tidied::default()),
         },
         Chore::Edits => old(tx, OLD_EDITS, now - EDITS_STAY_MS, rows).await,
@@ -280,7 +281,15 @@ async fn sessions(tx: &mut Tx, before: i64, rows: i64, after: &str) -> Result<Ti
 
 /// A guest who has written is the name shown beside its messages, one who is blocked or banned must not come
 /// back as somebody new: these stay, and are not looked at again before they come again.
-async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Tidied, DbError> {
+///
+/// Where the lobby is on another server than guests are kept on, the copies of guests go first. A guest whose copy is
+/// still there has written, or was banned; one who comes back meanwhile is copied anew.
+async fn guests(
+    tx: &mut Tx,
+    lobby: Option<&Db>,
+    before: i64,
+    rows: i64,
+) -> Result<Tidied, DbError> {
     // One by one, and written so that PostgreSQL looks for one message by the index, whatever it believes
     // of the tables' sizes.
     const REMOVE: &str = "DELETE FROM users WHERE id = $1 AND guest AND blocked_at IS NULL
@@ -299,9 +308,36 @@ async fn guests(tx: &mut Tx, before: i64, rows: i64) -> Result<Tidied, DbError> 
         (before, most),
     )?;
     let mut made = Tidied { more: old.len() as i64 == most, ..Tidied::default() };
+    let kept = match lobby {
+        Some(lobby) => remove_copies(lobby, REMOVE, &old).await?,
+        None => HashSet::new(),
+    };
     for (guest,) in old {
+        if kept.contains(&guest) {
+            execute!(tx, "DELETE FROM guest_visits WHERE user_id = $1", guest)?;
+            continue;
+        }
         made.removed += execute!(tx, REMOVE, guest)?;
         execute!(tx, "DELETE FROM guest_visits WHERE user_id = $1", guest)?;
     }
     Ok(made)
+}
+
+/// Removes the copies of these guests on the lobby's server; those that must stay.
+async fn remove_copies(
+    lobby: &Db,
+    remove: &'static str,
+    guests: &[(i64,)],
+) -> Result<HashSet<i64>, DbError> {
+    let mut tx = lobby.begin().await?;
+    for (guest,) in guests {
+        execute!(tx, remove, guest)?;
+    }
+    let kept: Vec<(i64,)> = fetch_all!(
+        tx,
+        "SELECT id FROM users WHERE id IN (SELECT value FROM json_each($1))",
+        guests.iter().map(|(guest,)| *guest).collect::<List<i64>>()
+    )?;
+    tx.commit().await?;
+    Ok(kept.into_iter().map(|(guest,)| guest).collect())
 }

@@ -11,10 +11,13 @@ pub(crate) use chore::{CHANGES_STAY_MS, SESSIONS_STAY_MS};
 
 use crate::{
     config::{Config, RetentionConfig},
-    db::{Db, DbError, Tx, execute, fetch_all, fetch_optional},
+    db::{Databases, Db, DbError, Tx, execute, fetch_all, fetch_optional},
+    error::Result as ServiceResult,
 };
 use chore::{Tidied, work};
+use protocol::id::ChatId;
 use std::{
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -53,19 +56,25 @@ pub enum Step {
 
 /// Makes steps for ever. It pauses before the first one, because a process that starts has more urgent
 /// work.
-pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
-    let config = &config.retention;
+pub(crate) async fn keep_tidy(all: Databases, place: usize, config: Arc<Config>) {
+    let (db, config) = (&all.each()[place], &config.retention);
     let (mut pause, mut failing) = (config.look_every, false);
     let mut measure_at = Instant::now();
     loop {
         if Instant::now() >= measure_at {
             measure_at = Instant::now() + config.look_every;
-            if let Err(error) = measure(&db).await {
-                tracing::debug!(%error, "cannot measure how far retention is behind");
+            // Once for all servers.
+            if place == 0
+                && let Err(error) = measure(&all).await
+            {
+                tracing::debug!(
+                    code = error.code.as_str(),
+                    "cannot measure how far retention is behind"
+                );
             }
         }
         tokio::time::sleep(pause).await;
-        let made = step(&db, config).await;
+        let made = step_of(db, lobby_elsewhere(&all, place), config).await;
         let failed = made.as_ref().err().map(ToString::to_string);
         if let Some(error) = &failed
             && !failing
@@ -80,9 +89,24 @@ pub(crate) async fn keep_tidy(db: Db, config: Arc<Config>) {
     }
 }
 
+/// The server of the lobby, where guests write, if it is another one than the home, where they are kept.
+fn lobby_elsewhere(all: &Databases, place: usize) -> Option<&Db> {
+    let lobby = all.place(ChatId::LOBBY);
+    (place == 0 && lobby != 0).then(|| &all.each()[lobby])
+}
+
 /// Makes the step that has waited for longest, if one is due and nobody else makes one. A chore that fails
 /// is counted and waits for a while.
 pub async fn step(db: &Db, config: &RetentionConfig) -> Result<Step, DbError> {
+    step_of(db, None, config).await
+}
+
+/// The same, with the lobby's server if that is another one.
+pub async fn step_of(
+    db: &Db,
+    lobby: Option<&Db>,
+    config: &RetentionConfig,
+) -> Result<Step, DbError> {
     let mut tx = db.begin().await?;
     let Some(now) = take(&mut tx).await? else {
         tx.rollback().await?;
@@ -93,7 +117,7 @@ pub async fn step(db: &Db, config: &RetentionConfig) -> Result<Step, DbError> {
         tx.rollback().await?;
         return Ok(Step::Nothing);
     };
-    let made = match carry_out(&mut tx, config, chore, now, &place).await {
+    let made = match carry_out(&mut tx, lobby, config, chore, now, &place).await {
         Ok(made) => tx.commit().await.map(|()| made),
         Err(error) => {
             // `postpone` writes rows that this holds. A connection that fails here has let go of them.
@@ -120,13 +144,14 @@ struct Removal {
 
 async fn carry_out(
     tx: &mut Tx,
+    lobby: Option<&Db>,
     config: &RetentionConfig,
     chore: Chore,
     now: i64,
     place: &str,
 ) -> Result<Removal, DbError> {
     let started = Instant::now();
-    let Tidied { removed, more, place } = work(tx, config, chore, now, place).await?;
+    let Tidied { removed, more, place } = work(tx, lobby, config, chore, now, place).await?;
     let rest = started
         .elapsed()
         .saturating_mul(config.rest)
@@ -193,11 +218,19 @@ async fn postpone(db: &Db, chore: Chore) -> Result<(), DbError> {
 }
 
 /// Tells how long ago nothing was left to be done, for each chore. Every api tells the same.
-async fn measure(db: &Db) -> Result<(), DbError> {
-    let mut conn = db.read().await?;
-    let rows: Vec<(String, i64)> =
-        fetch_all!(conn, "SELECT name, now - finished_at FROM chores CROSS JOIN clock")?;
-    for (name, behind) in rows {
+async fn measure(all: &Databases) -> ServiceResult<()> {
+    let ask = |db: Db| async move {
+        let mut conn = db.read().await?;
+        let rows: Vec<(String, i64)> =
+            fetch_all!(conn, "SELECT name, now - finished_at FROM chores CROSS JOIN clock")?;
+        Ok(rows)
+    };
+    let mut furthest: HashMap<String, i64> = HashMap::new();
+    for (name, behind) in all.ask_each(ask).await?.into_iter().flatten() {
+        let most = furthest.entry(name).or_default();
+        *most = behind.max(*most);
+    }
+    for (name, behind) in furthest {
         let Some(chore) = Chore::named(&name) else { continue };
         let seconds = behind.max(0) as f64 / 1000.0;
         metrics::gauge!("retention_behind_seconds", "kind" => chore.name()).set(seconds);

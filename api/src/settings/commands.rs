@@ -18,6 +18,9 @@ pub enum ApiCommand {
     Serve,
     /// Update the database schema and exit
     Migrate,
+    /// Divide the chats among the servers of DATABASE_URL and CHAT_DATABASE_URLS. Stop all apis and
+    /// copy the databases first, as docs/sharding.md says. New servers are divided by themselves
+    Divide,
     /// Create four users, a private chat and a group to try things out, and exit. Their password,
     /// password123, is public: never do this where others can connect. Running it again changes
     /// nothing
@@ -46,9 +49,30 @@ pub const COMMAND_NEEDS: &[CommandNeeds] = &[
     COMMON_NEEDS[0],
     COMMON_NEEDS[1],
     ("secrets", &["log", "log_format"]),
-    ("migrate", &["database_url", "database_password", "log", "log_format"]),
-    ("demo", &["database_url", "database_password", "migrate", "log", "log_format"]),
-    ("restored", &["database_url", "database_password", "migrate", "log", "log_format"]),
+    ("migrate", &["database_url", "database_password", "chat_database_urls", "log", "log_format"]),
+    ("divide", &["database_url", "database_password", "chat_database_urls", "log", "log_format"]),
+    (
+        "demo",
+        &[
+            "database_url",
+            "database_password",
+            "chat_database_urls",
+            "migrate",
+            "log",
+            "log_format",
+        ],
+    ),
+    (
+        "restored",
+        &[
+            "database_url",
+            "database_password",
+            "chat_database_urls",
+            "migrate",
+            "log",
+            "log_format",
+        ],
+    ),
     ("admin", &["database_url", "database_password", "admin_password", "log", "log_format"]),
 ];
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub async fn with_admin() -> (Server, String) {
     let t = Server::start().await;
     let password = Secret::new("correct horse");
-    assert!(admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap());
+    assert!(admin::create(t.api.db.home(), &t.api.passwords, password, |_| Ok(())).await.unwrap());
     let admin = t.login("admin", "correct horse").await.ok(200);
     assert_eq!(admin["role"], "admin");
     (t, text(&admin, "access_token").to_owned())
@@ -25,7 +25,7 @@ pub async fn with_admin() -> (Server, String) {
 async fn the_administrator_is_made_once() {
     let (t, _) = with_admin().await;
     let again = Secret::new("another password");
-    assert!(!admin::create(&t.api.db, &t.api.passwords, again, |_| Ok(())).await.unwrap());
+    assert!(!admin::create(t.api.db.home(), &t.api.passwords, again, |_| Ok(())).await.unwrap());
     t.login("admin", "another password").await.refused(401, "invalid_credentials");
 }
 
@@ -33,9 +33,12 @@ async fn the_administrator_is_made_once() {
 async fn a_password_that_does_nothing_is_not_checked() {
     let short = Secret::new("short");
     let (t, _) = with_admin().await;
-    assert!(admin::check(Some(&t.api.db), Some(&short)).await.is_ok(), "there is an administrator");
+    assert!(
+        admin::check(Some(t.api.db.home()), Some(&short)).await.is_ok(),
+        "there is an administrator"
+    );
     let t = Server::start().await;
-    for db in [Some(&t.api.db), None] {
+    for db in [Some(t.api.db.home()), None] {
         let why = admin::check(db, Some(&short)).await.unwrap_err().to_string();
         assert_eq!(why, "ADMIN_PASSWORD must have 8 to 128 characters");
         assert!(admin::check(db, None).await.is_ok(), "a random one");
@@ -59,7 +62,7 @@ async fn a_demoted_administrator_is_none_at_once() {
     let audit = || t.request(Method::GET, "/admin/audit").header("cookie", &cookie).answer();
     assert_eq!(rename().await.status, 204);
     assert_eq!(audit().await.status, 200);
-    let mut tx = t.api.db.begin().await.unwrap();
+    let mut tx = t.api.db.home().begin().await.unwrap();
     match tx.link() {
         api::db::Link::Sqlite(conn) => {
             let sql = "UPDATE users SET role = 'user' WHERE username = 'admin'";

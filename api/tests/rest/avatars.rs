@@ -51,7 +51,7 @@ impl Server {
 
     async fn admin(&self) -> String {
         let password = Secret::new("correct horse");
-        admin::create(&self.api.db, &self.api.passwords, password, |_| Ok(())).await.unwrap();
+        admin::create(self.api.db.home(), &self.api.passwords, password, |_| Ok(())).await.unwrap();
         text(&self.login("admin", "correct horse").await.ok(200), "access_token").to_owned()
     }
 

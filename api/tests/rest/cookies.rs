@@ -199,7 +199,7 @@ async fn a_cookie_older_than_an_access_token_still_counts_until_its_session_ends
     let me = || t.request(Method::GET, "/me").header("cookie", format!("session={old}"));
     assert_eq!(me().answer().await.status, 200);
     // Ended by another process, and long enough ago that no list of lately ended ones has it.
-    let mut tx = t.api.db.begin().await.unwrap();
+    let mut tx = t.api.db.home().begin().await.unwrap();
     match tx.link() {
         api::db::Link::Sqlite(conn) => {
             let sql = "UPDATE sessions SET ended_at = 1, end_reason = 'signed_out'";

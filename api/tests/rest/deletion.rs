@@ -65,7 +65,7 @@ async fn an_account_goes_and_its_name_stays_postgres() {
 async fn the_last_administrator_stays_with_all_chats() {
     let t = Server::start().await;
     let made =
-        admin::create(&t.api.db, &t.api.passwords, Secret::new("admin password"), |_| Ok(()));
+        admin::create(t.api.db.home(), &t.api.passwords, Secret::new("admin password"), |_| Ok(()));
     assert!(made.await.unwrap());
     let admin = t.login("admin", "admin password").await.ok(200);
     let group = json!({"chat_type": "group", "name": "ours", "member_ids": []});

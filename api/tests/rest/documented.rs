@@ -20,7 +20,7 @@ fn body_schema(document: &Value, method: &Method, path: &str) -> jsonschema::Val
 async fn the_document_and_the_server_refuse_the_same_bodies() {
     let t = Server::start().await;
     let password = Secret::new("correct horse");
-    assert!(admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap());
+    assert!(admin::create(t.api.db.home(), &t.api.passwords, password, |_| Ok(())).await.unwrap());
     let boss = t.login("admin", "correct horse").await.ok(200);
     let boss = text(&boss, "access_token");
     let room = json!({"chat_type": "room", "name": "tea"});

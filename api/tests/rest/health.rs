@@ -61,7 +61,7 @@ async fn a_database_that_hangs_is_waited_for_a_second() {
     let mut held = Vec::new();
     // All of its connections; whoever asks for one more waits three seconds.
     while let Ok(Ok(conn)) =
-        tokio::time::timeout(Duration::from_millis(500), t.api.people.read()).await
+        tokio::time::timeout(Duration::from_millis(500), t.api.people.home().read()).await
     {
         held.push(conn);
     }

@@ -184,7 +184,7 @@ async fn without_a_mail_server_an_administrator_hands_the_link_out() {
     t.forgot("ann@example.com").await.refused(404, "mail_off");
     let ann = t.user("ann").await;
     let made =
-        admin::create(&t.api.db, &t.api.passwords, Secret::new("admin password"), |_| Ok(()));
+        admin::create(t.api.db.home(), &t.api.passwords, Secret::new("admin password"), |_| Ok(()));
     assert!(made.await.unwrap());
     let admin = t.login("admin", "admin password").await.ok(200);
     let path = format!("/admin/users/{}/password-link", ann["id"]);
@@ -212,7 +212,7 @@ async fn an_old_link_is_no_link_and_a_used_one_takes_the_others_along() {
         t.forgot("ann@example.com").await.ok(202);
         tokens.push(office.letter().await.token(PLACE));
     }
-    let Db::Sqlite { read, .. } = &t.api.db else { unreachable!() };
+    let Db::Sqlite { read, .. } = t.api.db.home() else { unreachable!() };
     let stored: Vec<(String,)> =
         sqlx::query_as("SELECT token_hash FROM account_links").fetch_all(read).await.unwrap();
     assert!(stored.iter().all(|(hash,)| !tokens.contains(hash)), "tokens are kept hashed");

@@ -123,7 +123,7 @@ async fn of_many_who_want_names_that_look_alike_one_gets_its_own() {
 #[tokio::test]
 async fn whoever_takes_a_look_first_keeps_it() {
     let t = Server::on_postgres(|_| {}).await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     // Another registration that has not committed yet.
     let mut other = pool.begin().await.unwrap();
     sqlx::raw_sql("INSERT INTO username_skeletons (skeleton, user_id) VALUES ('alice', 77)")

@@ -22,9 +22,11 @@ async fn every_query_works_on_postgresql() {
     .await;
     let password = Secret::new("correct horse");
     assert!(
-        admin::create(&t.api.db, &t.api.passwords, password.clone(), |_| Ok(())).await.unwrap()
+        admin::create(t.api.db.home(), &t.api.passwords, password.clone(), |_| Ok(()))
+            .await
+            .unwrap()
     );
-    assert!(!admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap());
+    assert!(!admin::create(t.api.db.home(), &t.api.passwords, password, |_| Ok(())).await.unwrap());
     let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
 
     let ann = t.user("Ann").await;
@@ -80,7 +82,7 @@ async fn every_query_works_on_postgresql() {
 async fn no_session_outlives_a_block_that_ran_beside_its_sign_in() {
     let t = Server::on_postgres(|_| {}).await;
     let password = Secret::new("correct horse");
-    admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap();
+    admin::create(t.api.db.home(), &t.api.passwords, password, |_| Ok(())).await.unwrap();
     let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
     t.user("ann").await;
     let logins = join_all((0..8).map(|_| t.login("ann", "password123")));
@@ -116,7 +118,8 @@ async fn people_who_use_up_their_connections_take_none_of_the_gateways() {
     let ann = t.user("ann").await;
     let token = text(&ann, "access_token");
     let mut held = Vec::new();
-    while let Ok(conn) = tokio::time::timeout(Duration::from_millis(200), t.api.people.read()).await
+    while let Ok(conn) =
+        tokio::time::timeout(Duration::from_millis(200), t.api.people.home().read()).await
     {
         held.push(conn.unwrap());
     }
@@ -140,7 +143,7 @@ async fn people_who_use_up_their_connections_take_none_of_the_gateways() {
 async fn nobody_has_a_name_with_a_character_that_postgresql_does_not_take() {
     let t = Server::on_postgres(|_| {}).await;
     let password = Secret::new("correct horse");
-    admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap();
+    admin::create(t.api.db.home(), &t.api.passwords, password, |_| Ok(())).await.unwrap();
     let boss = text(&t.login("admin", "correct horse").await.ok(200), "access_token").to_owned();
     t.login("adm\0in", "correct horse").await.refused(401, "invalid_credentials");
     t.login("a\0@example.com", "correct horse").await.refused(401, "invalid_credentials");

@@ -136,7 +136,7 @@ async fn an_administrator_helps_who_has_lost_everything() {
     let ann = t.user("ann").await;
     t.two_steps(&ann).await;
     let made =
-        admin::create(&t.api.db, &t.api.passwords, Secret::new("admin password"), |_| Ok(()));
+        admin::create(t.api.db.home(), &t.api.passwords, Secret::new("admin password"), |_| Ok(()));
     assert!(made.await.unwrap());
     let admin = t.login("admin", "admin password").await.ok(200);
     let path = format!("/admin/users/{}/second-factor", ann["id"]);

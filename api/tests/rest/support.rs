@@ -141,8 +141,8 @@ impl Server {
         db.migrate().await.unwrap();
         let lifecycle = Lifecycle::new();
         let parts = Parts {
-            people: db.apart(&Default::default()),
-            db,
+            people: db.apart(&Default::default()).into(),
+            db: db.into(),
             bus: Bus::local(),
             presence: Presence::local(),
             limiter: Limiter::local(Default::default()),
@@ -172,7 +172,7 @@ impl Server {
     /// Runs a statement as it stands.
     pub async fn sql(&self, sql: &str) {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
-        match &self.api.db {
+        match self.api.db.home() {
             Db::Postgres(pool, ..) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
             Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
         }

@@ -34,7 +34,7 @@ const ALL: PeopleQuery<'_> =
     PeopleQuery { text: "", show: Show::Accounts, before: None, limit: 50 };
 
 async fn found(t: &T, query: PeopleQuery<'_>) -> (Vec<String>, Option<UserId>) {
-    let page = people::list(&t.api.db, query).await.unwrap();
+    let page = people::list(t.api.db.home(), query).await.unwrap();
     (page.people.into_iter().map(|person| person.username).collect(), page.next)
 }
 
@@ -128,7 +128,7 @@ async fn signing_out_is_recorded_once(t: T) {
     assert!(devices::end_one(&t.api, root, ann, one, "").await.is_err(), "it has ended");
     assert_eq!(devices::end_all(&t.api, root, ann, "").await.unwrap(), 1);
     assert_eq!(devices::end_all(&t.api, root, ann, "").await.unwrap(), 0);
-    let log = audit::list(&t.api.db, AuditFilter::default(), None, 9).await.unwrap().entries;
+    let log = audit::list(t.api.db.home(), AuditFilter::default(), None, 9).await.unwrap().entries;
     let told: Vec<_> = log.iter().map(|e| (e.action.as_str(), e.reason.as_str())).collect();
     assert_eq!(told, [("end_sessions", ""), ("end_sessions", "a lost phone")]);
     let left = "SELECT count(*) FROM sessions WHERE ended_at IS NULL";
@@ -144,7 +144,7 @@ async fn chats_are_found_without_their_texts(t: T) {
     t.say(ann, group, "a secret").await;
     let all = DirectoryQuery { text: "", kind: None, owner: None, before: None, limit: 50 };
     let ids = async |query| {
-        let page = directory::list(&t.api.db, query).await.unwrap();
+        let page = directory::list(t.api.db.home(), query).await.unwrap();
         (page.chats.iter().map(|chat| chat.id).collect::<Vec<ChatId>>(), page.next)
     };
     assert_eq!(ids(all).await, (vec![private, room, group, ChatId::LOBBY], None));
@@ -154,7 +154,7 @@ async fn chats_are_found_without_their_texts(t: T) {
     assert_eq!(ids(DirectoryQuery { limit: 2, ..all }).await, (vec![private, room], Some(room)));
     let rest = ids(DirectoryQuery { before: Some(room), ..all }).await;
     assert_eq!(rest, (vec![group, ChatId::LOBBY], None));
-    let page = directory::list(&t.api.db, all).await.unwrap();
+    let page = directory::list(t.api.db.home(), all).await.unwrap();
     let chat = |id| page.chats.iter().find(|chat| chat.id == id).unwrap();
     assert_eq!((chat(group).member_count, chat(group).message_count), (2, 1));
     assert!(chat(group).changed_at >= chat(group).created_at);
@@ -174,7 +174,7 @@ async fn whose_members_are_seen_is_recorded(t: T) {
     }
     let page = members::list_of_any(&t.api, root, group, ann, 1).await.unwrap();
     assert_eq!(page[0].user_id, bob);
-    let log = audit::list(&t.api.db, AuditFilter::default(), None, 9).await.unwrap().entries;
+    let log = audit::list(t.api.db.home(), AuditFilter::default(), None, 9).await.unwrap().entries;
     let told: Vec<_> = log.iter().map(|e| (e.action.as_str(), e.chat_id)).collect();
     assert_eq!(told, [("read_members", Some(group)); 2], "not of a room, nor of one's own");
 }
@@ -196,7 +196,7 @@ async fn the_log_by_who_what_whom_and_when(t: T) {
         (AuditFilter { from: Some(Timestamp(20)), until: Some(Timestamp(40)), ..all }, "32"),
         (AuditFilter { actor: Some(root), user: Some(bob), ..all }, ""),
     ] {
-        let page = audit::list(&t.api.db, filter, None, 9).await.unwrap();
+        let page = audit::list(t.api.db.home(), filter, None, 9).await.unwrap();
         let told: String = page.entries.iter().map(|entry| entry.reason.as_str()).collect();
         assert_eq!((told.as_str(), page.next), (reasons, None), "{filter:?}");
     }
@@ -208,8 +208,8 @@ async fn the_log_by_who_what_whom_and_when(t: T) {
     ))
     .await;
     let rare = AuditFilter { action: Some("unblock_user"), ..all };
-    let first = audit::list(&t.api.db, rare, None, 9).await.unwrap();
+    let first = audit::list(t.api.db.home(), rare, None, 9).await.unwrap();
     assert!(first.entries.is_empty() && first.next.is_some());
-    let second = audit::list(&t.api.db, rare, first.next, 9).await.unwrap();
+    let second = audit::list(t.api.db.home(), rare, first.next, 9).await.unwrap();
     assert_eq!((second.entries[0].reason.as_str(), second.next), ("2", None));
 }

@@ -23,7 +23,7 @@ both!(
 
 async fn log(t: &T) -> Vec<RecordedEntry> {
     let mut entries =
-        audit::list(&t.api.db, AuditFilter::default(), None, 100).await.unwrap().entries;
+        audit::list(t.api.db.home(), AuditFilter::default(), None, 100).await.unwrap().entries;
     entries.reverse();
     entries
 }
@@ -154,7 +154,7 @@ async fn no_act_without_its_entry(t: T) {
 
 async fn the_log_is_only_appended_to(t: T) {
     let root = t.user("root").await;
-    let mut tx = t.api.db.begin().await.unwrap();
+    let mut tx = t.api.db.home().begin().await.unwrap();
     let first = AuditEntry::of(root, AuditAction::BlockUser).on_user(root).because("a reason");
     audit::record(&mut tx, &[first]).await.unwrap();
     tx.commit().await.unwrap();
@@ -163,12 +163,12 @@ async fn the_log_is_only_appended_to(t: T) {
         "DELETE FROM audit_log",
         "DELETE FROM audit_log WHERE id = 1",
     ];
-    if let Db::Postgres(..) = &t.api.db {
+    if let Db::Postgres(..) = t.api.db.home() {
         attempts.push("TRUNCATE audit_log");
     }
     for attempt in attempts {
         let sql = sqlx::raw_sql(AssertSqlSafe(attempt));
-        let error = match &t.api.db {
+        let error = match t.api.db.home() {
             Db::Postgres(pool, ..) => sql.execute(pool).await.unwrap_err(),
             Db::Sqlite { write, .. } => sql.execute(write).await.unwrap_err(),
         };
@@ -179,14 +179,14 @@ async fn the_log_is_only_appended_to(t: T) {
 
 async fn the_log_in_pages(t: T) {
     let root = t.user("root").await;
-    let mut tx = t.api.db.begin().await.unwrap();
+    let mut tx = t.api.db.home().begin().await.unwrap();
     let reasons: Vec<String> = (0..5).map(|n| n.to_string()).collect();
     let entry = AuditEntry::of(None, AuditAction::CreateAdmin).on_user(root);
     let entries: Vec<AuditEntry<'_>> = reasons.iter().map(|reason| entry.because(reason)).collect();
     audit::record(&mut tx, &entries).await.unwrap();
     tx.commit().await.unwrap();
     let page = async |before, limit| {
-        audit::list(&t.api.db, AuditFilter::default(), before, limit).await.unwrap().entries
+        audit::list(t.api.db.home(), AuditFilter::default(), before, limit).await.unwrap().entries
     };
     let reasons =
         |page: &[RecordedEntry]| page.iter().map(|e| e.reason.clone()).collect::<Vec<_>>();

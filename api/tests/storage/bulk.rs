@@ -77,7 +77,8 @@ async fn accounts_are_made_and_taken_again(t: T) {
     assert_eq!(opens(&t, &made[0]).await, Ok(made[0].id), "not asked for, not touched");
     let live = t.number("SELECT count(*) FROM sessions WHERE ended_at IS NULL".to_owned()).await;
     assert_eq!(live, 1 + 4);
-    let log = api::audit::list(&t.api.db, Default::default(), None, 10).await.unwrap().entries;
+    let log =
+        api::audit::list(t.api.db.home(), Default::default(), None, 10).await.unwrap().entries;
     let told: Vec<_> = log.iter().map(|e| (e.action.as_str(), e.reason.as_str())).collect();
     assert_eq!(
         told,
@@ -137,7 +138,7 @@ async fn chats_are_made_as_if_by_their_first_members(t: T) {
     heard.expect(Channel::User(b.id), json!({"kind": "added", "chat_id": group})).await;
 
     let of = async |chat: ChatId| {
-        let mut conn = t.api.db.read().await.unwrap();
+        let mut conn = t.api.db.home().read().await.unwrap();
         let view = api::chats::overview::get(&mut conn.link(), d.id, chat).await.unwrap();
         (view.view.chat_type, view.view.member_count)
     };

@@ -23,7 +23,7 @@ both!(
 );
 
 async fn ask(t: &T, since: Option<Timestamp>) -> ChangedFound {
-    changed(&t.api, Changed { since }).await.unwrap()
+    changed(&t.api, Changed { since, ..Changed::default() }).await.unwrap()
 }
 
 fn pair(user_id: UserId, chat_id: ChatId) -> UserChat {
@@ -91,7 +91,7 @@ async fn what_is_being_written_is_found_when_it_is_there() {
     let t = T::postgres().await;
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
-    let mut tx = t.api.db.begin().await.unwrap();
+    let mut tx = t.api.db.home().begin().await.unwrap();
     let began = t.number("SELECT now FROM clock".to_owned()).await;
     let Tx::Postgres(conn) = &mut tx else { panic!("not PostgreSQL") };
     let change =
@@ -150,14 +150,14 @@ async fn no_index_of_chats_names_what_a_message_changes() {
 
 async fn long_lists_are_cut(t: T) {
     let ann = t.user("ann").await;
-    let numbers = match &t.api.db {
+    let numbers = match t.api.db.home() {
         api::db::Db::Postgres(..) => "generate_series(1, 10005)",
         api::db::Db::Sqlite { .. } => {
             "generate AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM generate WHERE n < 10005)"
         }
     };
     let insert = "INSERT INTO chats (chat_type, name, created_at, changed_at, created_by)";
-    t.sql(match &t.api.db {
+    t.sql(match t.api.db.home() {
         api::db::Db::Postgres(..) => {
             format!("{insert} SELECT 'group', 'x', 0, clock.now + n, {ann} FROM clock, {numbers} n")
         }

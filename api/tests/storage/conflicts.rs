@@ -117,7 +117,7 @@ async fn be_busy(t: &T, user: UserId, chat: ChatId) {
         t.one(edit(user, chat, message, "hello!")).await.unwrap();
         let mark = ReadMark { user_id: user, chat_id: chat, message_id: message };
         internal::mark_read(&t.api, MarkRead { marks: vec![mark] }).await.unwrap();
-        internal::changed(&t.api, Changed { since: None }).await.unwrap();
+        internal::changed(&t.api, Changed { since: None, ..Changed::default() }).await.unwrap();
         assert!(!t.events_after(chat, Seq(0), 200).await.is_empty());
         if n % 2 == 0 {
             t.one(delete(user, chat, message)).await.unwrap();

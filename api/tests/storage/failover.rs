@@ -87,7 +87,7 @@ async fn a_demoted_server_that_stays_up_is_left_for_the_new_one() {
     }
     // Also the connections that only read are the new server's.
     assert_eq!(t.head(chat).await, Seq(40));
-    assert!(t.api.db.ping().await.is_ok());
+    assert!(t.api.db.home().ping().await.is_ok());
 }
 
 #[tokio::test]

@@ -182,7 +182,7 @@ async fn many_calls_make_a_guest_once(mut t: T) {
 async fn calls_for_the_same_guests_wait_in_one_order(mut t: T) {
     open(&mut t);
     // SQLite has one writer at a time.
-    let Db::Postgres(pool, ..) = &t.api.db else { return };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { return };
     let mut held = pool.begin().await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO users (username, username_key, name, password_hash, created_at, guest)

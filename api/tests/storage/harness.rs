@@ -10,7 +10,7 @@ use api::{
         events,
     },
     config::Config,
-    db::{Db, DbConfig},
+    db::{CheckPlaces, Databases, Db, DbConfig},
     error::Result,
     internal, start,
 };
@@ -21,6 +21,7 @@ use platform::{
     limit::{Limiter, LimiterConfig},
     presence::Presence,
     problem::Problem,
+    settings::Secret,
 };
 use protocol::{
     account::Role,
@@ -156,9 +157,31 @@ impl T {
         t
     }
 
+    /// The same on the database of this URL, which the caller keeps.
+    pub async fn unwatched_at(url: &str) -> Self {
+        Self::start_at(url, &DbConfig::default(), None).await
+    }
+
+    /// With chats on several servers, the home first, which the caller keeps. What is asked is not looked at.
+    pub async fn on_servers(urls: &[String]) -> Self {
+        let config = DbConfig::default();
+        let others = Secret::new(urls[1..].join("\n"));
+        let db = Databases::connect(&urls[0], Some(&others), CheckPlaces::Yes, &config).await;
+        let db = db.unwrap();
+        for one in db.each() {
+            one.migrate().await.unwrap();
+        }
+        db.check_places().await.unwrap();
+        Self::start_with(db, &config, None).await
+    }
+
     async fn start_at(url: &str, config: &DbConfig, log: Option<LogMark>) -> Self {
         let db = Db::connect(url, config).await.unwrap();
         db.migrate().await.unwrap();
+        Self::start_with(db.into(), config, log).await
+    }
+
+    async fn start_with(db: Databases, config: &DbConfig, log: Option<LogMark>) -> Self {
         let lifecycle = Lifecycle::new();
         let parts = Parts {
             people: db.apart(config),
@@ -180,7 +203,7 @@ impl T {
     /// Runs a statement as it stands.
     pub async fn sql(&self, sql: String) {
         let sql = sqlx::AssertSqlSafe(sql);
-        match &self.api.db {
+        match self.api.db.home() {
             Db::Postgres(pool, ..) => drop(sqlx::raw_sql(sql).execute(pool).await.unwrap()),
             Db::Sqlite { write, .. } => drop(sqlx::raw_sql(sql).execute(write).await.unwrap()),
         }
@@ -189,7 +212,7 @@ impl T {
     /// One number.
     pub async fn number(&self, sql: String) -> i64 {
         let sql = sqlx::AssertSqlSafe(format!("{OF_A_TEST} {sql}"));
-        match &self.api.db {
+        match self.api.db.home() {
             Db::Postgres(pool, ..) => sqlx::query_scalar(sql).fetch_one(pool).await.unwrap(),
             Db::Sqlite { write, .. } => sqlx::query_scalar(sql).fetch_one(write).await.unwrap(),
         }
@@ -212,7 +235,7 @@ impl T {
     /// As if all chats had changed so early.
     pub async fn change_at(&self, at: i64) {
         self.sql(format!("UPDATE chats SET changed_at = {at}")).await;
-        if let Db::Postgres(..) = self.api.db {
+        if let Db::Postgres(..) = self.api.db.home() {
             self.sql(format!("UPDATE changes SET at = {at}")).await;
         }
     }
@@ -382,7 +405,7 @@ pub fn refused<V: std::fmt::Debug>(result: Result<V>) -> (u16, &'static str) {
 
 /// Holds a chat's row in a transaction of its own.
 pub async fn hold(t: &T, chat: ChatId) -> sqlx::Transaction<'static, sqlx::Postgres> {
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let mut tx = pool.begin().await.unwrap();
     // The session may idle for as long as the test takes.
     let lock = format!(

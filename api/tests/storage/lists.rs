@@ -39,7 +39,7 @@ async fn told(t: &T, user_id: UserId, chat_id: ChatId) -> ChatView {
     let opened = of(opened(t, user_id).await);
     let viewed = internal::view(&t.api, View { chats: vec![UserChat { user_id, chat_id }] }).await;
     assert_eq!(viewed.unwrap().chats, [Ok(opened.clone())]);
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     let listed = lists::list(&mut conn.link(), user_id, None, 500).await.unwrap();
     let mut listed = of(listed.into_iter().map(|chat| chat.view).collect());
     // The list's reader looks it up.
@@ -159,7 +159,7 @@ async fn everybody_is_named_wherever_they_stand(t: T) {
 }
 
 async fn unread(t: &T, user: UserId, chat: ChatId) -> (i64, Seq) {
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     let view = overview::get(&mut conn.link(), user, chat).await.unwrap().view;
     (view.unread, view.last_read)
 }
@@ -211,7 +211,7 @@ async fn who_writes_has_read_the_chat(t: T) {
 }
 
 async fn listed(t: &T, user: UserId, before: Option<ChatId>, limit: i64) -> Vec<ChatId> {
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     let chats = lists::list(&mut conn.link(), user, before, limit).await.unwrap();
     chats.into_iter().map(|chat| chat.view.id).collect()
 }
@@ -255,7 +255,7 @@ async fn the_list_goes_on_behind_any_of_its_chats(t: T) {
     membership::leave(&t.api, actor(ann), c1).await.unwrap();
     t.sql(format!("UPDATE chats SET changed_at = 1001 WHERE id = {c1}")).await;
     assert_eq!(listed(&t, ann, Some(c1), 500).await, [c6, c0, invited]);
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     assert!(lists::list(&mut conn.link(), ann, Some(ChatId(999)), 9).await.is_err());
 }
 
@@ -263,7 +263,7 @@ async fn what_is_said_in_a_room_is_for_members(t: T) {
     let [ann, eve] = t.users(["ann", "eve"]).await;
     let room = t.room(ann).await;
     t.say(ann, room, "hello").await;
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     for (user, sees) in [(ann, true), (eve, false)] {
         let page = lists::rooms(&mut conn.link(), user, "", ChatId::LOBBY, 9).await.unwrap();
         assert_eq!(page.items[0].view.last_message.is_some(), sees);
@@ -349,7 +349,7 @@ async fn rooms_are_found_by_any_part_of_a_name(t: T) {
         t.sql(format!("UPDATE chats SET name = '{name}' WHERE id = {room}")).await;
         rooms.push(room);
     }
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     for (text, after, limit, expected, next) in [
         ("party", 0, 9, vec![rooms[0], rooms[1]], None),
         ("party", 0, 1, vec![rooms[0]], Some(rooms[0])),

@@ -36,6 +36,7 @@ mod replicas;
 mod rest;
 mod retention;
 mod retention_kinds;
+mod servers;
 mod settings;
 mod shards;
 mod shared;

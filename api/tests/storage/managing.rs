@@ -79,7 +79,7 @@ async fn renaming_and_deleting(t: T) {
     let chat = t.group(ann, &[bob]).await;
     let private = t.try_create(ann, ChatType::Private, &[bob]).await.unwrap();
     let mut heard = t.listen(&[Channel::Chat(chat)]).await;
-    let before = changed(&t.api, Changed { since: None }).await.unwrap().now;
+    let before = changed(&t.api, Changed { since: None, ..Changed::default() }).await.unwrap().now;
     rename(&t.api, actor(ann), chat, " Team ").await.unwrap();
     let (_, told) = heard.next().await;
     let event = &t.events_after(chat, Seq(0), 200).await[0];
@@ -87,7 +87,8 @@ async fn renaming_and_deleting(t: T) {
     assert_eq!(told.events, std::slice::from_ref(event), "whoever comes later is told the same");
     let Change::Renamed { name, by, .. } = &event.change else { panic!("{event:?}") };
     assert_eq!((event.seq, name.as_str(), *by), (Seq(1), "Team", ann));
-    let found = changed(&t.api, Changed { since: Some(before) }).await.unwrap();
+    let found =
+        changed(&t.api, Changed { since: Some(before), ..Changed::default() }).await.unwrap();
     assert!(found.chats.contains(&(chat, Seq(1))), "{found:?}");
     // The name that it has is no event.
     rename(&t.api, actor(ann), chat, "Team").await.unwrap();
@@ -100,7 +101,7 @@ async fn renaming_and_deleting(t: T) {
     delete(&t.api, actor(ann), chat).await.unwrap();
     heard.expect(Channel::Chat(chat), serde_json::json!({"kind": "chat_deleted"})).await;
     assert_eq!(refused(delete(&t.api, actor(ann), chat).await), (404, "chat_not_found"));
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     assert_eq!(refused(get(&mut conn.link(), ann, chat).await), (404, "chat_not_found"));
     assert_eq!(refused(get(&mut conn.link(), root, private).await), (403, "not_a_member"));
 }
@@ -118,7 +119,7 @@ async fn lists_come_in_pages(t: T) {
     for n in 0..5 {
         made.push(if n % 2 == 0 { t.room(ann).await } else { t.group(ann, &[bob]).await });
     }
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     let ids = |page: &[api::chats::overview::Overview]| {
         page.iter().map(|c| c.view.id).collect::<Vec<_>>()
     };

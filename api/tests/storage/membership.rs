@@ -150,7 +150,7 @@ async fn handing_over_waits_in_no_circle() {
     let t = T::postgres().await;
     let [heir, owner] = t.users(["ann", "bob"]).await;
     let chat = t.group(owner, &[heir]).await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let mark = |user: UserId| {
         sqlx::query("UPDATE members SET last_read = 0 WHERE chat_id = $1 AND user_id = $2")
             .bind(chat.0)

@@ -52,7 +52,7 @@ async fn an_empty_database_must_be_migrated_first() {
 
 async fn a_newer_schema_is_refused(t: T) {
     t.sql("INSERT INTO migrations (version, name) VALUES (999, 'of the future')".to_owned()).await;
-    for result in [t.api.db.migrate().await, t.api.db.check_schema().await] {
+    for result in [t.api.db.home().migrate().await, t.api.db.home().check_schema().await] {
         assert!(matches!(result, Err(MigrateError::TooNew { found: 999, .. })));
     }
 }
@@ -75,11 +75,11 @@ async fn beside_a_newer_schema_that_only_adds_one_goes_on(t: T) {
     };
     for version in [known + 1, known + 2] {
         add(version, known).await;
-        t.api.db.migrate().await.unwrap();
-        t.api.db.check_schema().await.unwrap();
+        t.api.db.home().migrate().await.unwrap();
+        t.api.db.home().check_schema().await.unwrap();
     }
     add(known + 3, known + 1).await;
-    assert!(matches!(t.api.db.check_schema().await, Err(MigrateError::TooNew { .. })));
+    assert!(matches!(t.api.db.home().check_schema().await, Err(MigrateError::TooNew { .. })));
 }
 
 /// Whoever came later would wait behind a statement that waits for a table.
@@ -122,7 +122,7 @@ async fn an_index_whose_making_was_cut_off_is_made_anew() {
     t.sql(cut_off.to_owned()).await;
     assert_eq!(t.number(IS_THERE.to_owned()).await, 0);
     // By several processes at once.
-    let db = &t.api.db;
+    let db = t.api.db.home();
     futures_util::future::join_all((0..3).map(|_| async { db.migrate().await.unwrap() })).await;
     assert_eq!(t.number(IS_THERE.to_owned()).await, 1);
     let invalid = "SELECT count(*) FROM pg_index WHERE NOT indisvalid";
@@ -135,7 +135,7 @@ async fn nobody_waits_for_an_index_that_is_being_made() {
     let ann = t.user("ann").await;
     let chat = t.room(ann).await;
     t.sql("DROP INDEX messages_living".to_owned()).await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     // The making of it waits for whoever is writing now.
     let mut writer = pool.begin().await.unwrap();
     let write = "SET LOCAL idle_in_transaction_session_timeout = 0;
@@ -152,14 +152,14 @@ async fn nobody_waits_for_an_index_that_is_being_made() {
         assert_eq!(t.number(IS_THERE.to_owned()).await, 0);
         writer.commit().await.unwrap();
     };
-    let (migrated, ()) = tokio::join!(t.api.db.migrate(), writing);
+    let (migrated, ()) = tokio::join!(t.api.db.home().migrate(), writing);
     migrated.unwrap();
     assert_eq!(t.number(IS_THERE.to_owned()).await, 1);
 }
 
 async fn the_lobby_and_the_epoch_are_made_once(t: T) {
-    t.api.db.migrate().await.unwrap();
-    t.api.db.ping().await.unwrap();
+    t.api.db.home().migrate().await.unwrap();
+    t.api.db.home().ping().await.unwrap();
     let lobbies =
         "SELECT count(*) FROM chats WHERE id = 1 AND name = 'lobby' AND chat_type = 'room'";
     assert_eq!(t.number(lobbies.to_owned()).await, 1);
@@ -179,7 +179,7 @@ async fn constraints_have_one_name(t: T) {
         ("messages", vec!["chat_id", "sender_id", "client_message_id"]),
     ] {
         let name = format!("{table}_{}", columns.join("_"));
-        let known = match &t.api.db {
+        let known = match t.api.db.home() {
             Db::Postgres(..) => {
                 format!("SELECT count(*) FROM pg_constraint WHERE conname = '{name}'")
             }

@@ -107,7 +107,7 @@ async fn accounts_from_before_stay_and_new_names_are_held_against_them(sqlite: b
     }
     // The first administrator's name was never given away, whoever has one that looks like it.
     let password = Secret::new("correct horse");
-    assert!(admin::create(&t.api.db, &t.api.passwords, password, |_| Ok(())).await.unwrap());
+    assert!(admin::create(t.api.db.home(), &t.api.passwords, password, |_| Ok(())).await.unwrap());
     assert_eq!(sign_in(&t, "admin", "correct horse").await, Ok(UserId(8)));
     assert_eq!(sign_in(&t, "\u{430}dmin", "correct horse").await, Err(401));
     assert_eq!(try_register(&t, "carol").await, Ok(()));

@@ -2,7 +2,7 @@
 //! which batches it is.
 
 use crate::harness::{T, actor, hold, reply, send, somebody_waits};
-use api::{PostQueue, chats::membership, config::PostQueueConfig, db::Db, internal};
+use api::{PostQueues, chats::membership, config::PostQueueConfig, db::Db, internal};
 use futures_util::future::join_all;
 use protocol::{
     calls::Post,
@@ -16,7 +16,8 @@ use std::time::Duration;
 async fn chats_are_locked_in_order(mut t: T) {
     // However long this test takes, the call waits.
     let patience = Duration::from_secs(60);
-    t.api.posts = PostQueue::new(PostQueueConfig { patience, ..PostQueueConfig::default() });
+    let config = PostQueueConfig { patience, ..PostQueueConfig::default() };
+    t.api.posts = PostQueues::new(&t.api.db, config);
     let ann = t.user("ann").await;
     let mut chats = Vec::new();
     for _ in 0..9 {
@@ -29,7 +30,7 @@ async fn chats_are_locked_in_order(mut t: T) {
     let posting = internal::post(&t.api, Post::patient(commands));
     let looking = async {
         somebody_waits(&t).await;
-        let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
         let free = "/* of a test */ SELECT id FROM chats WHERE id > 1 AND id < 100000 ORDER BY id FOR UPDATE SKIP LOCKED";
         let free: Vec<i64> = sqlx::query_scalar(free).fetch_all(pool).await.unwrap();
         assert_eq!(free, chats[5..].iter().map(|chat| chat.0).collect::<Vec<_>>());
@@ -88,7 +89,8 @@ async fn gateways_are_told_although_whoever_asked_is_gone() {
     let mut t = T::postgres().await;
     // However long this test takes, the call waits.
     let patience = Duration::from_secs(60);
-    t.api.posts = PostQueue::new(PostQueueConfig { patience, ..PostQueueConfig::default() });
+    let config = PostQueueConfig { patience, ..PostQueueConfig::default() };
+    t.api.posts = PostQueues::new(&t.api.db, config);
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
     let held = hold(&t, chat).await;
@@ -189,12 +191,12 @@ async fn calls_that_come_alone_find_the_same_session() {
     t.count_calls().await;
     let ann = t.user("ann").await;
     let chat = t.group(ann, &[]).await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let open = join_all((0..5).map(|_| pool.acquire())).await;
     assert!(open.into_iter().all(|conn| conn.is_ok()));
     for key in ["k1", "k2", "k3", "k4", "k5"] {
         t.one(send(ann, chat, key, "hello")).await.unwrap();
-        t.api.db.ping().await.unwrap();
+        t.api.db.home().ping().await.unwrap();
     }
     let sessions = "SELECT count(DISTINCT session) FROM calls".to_owned();
     assert_eq!(t.number(sessions).await, 1);
@@ -278,7 +280,7 @@ fn with_parameters(statement: &str, variables: &[Variable]) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn their_statements_go_by_the_indexes() {
     let t = T::postgres().await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let mut conn = pool.acquire().await.unwrap();
     for Function { name: function, variables, statements } in FUNCTIONS {
         let source = format!("SELECT prosrc FROM pg_proc WHERE proname = '{function}'");

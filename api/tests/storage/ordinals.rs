@@ -20,7 +20,7 @@ both!(
 );
 
 async fn unread(t: &T, user: UserId, chat: ChatId) -> i64 {
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     overview::get(&mut conn.link(), user, chat).await.unwrap().view.unread
 }
 
@@ -31,7 +31,7 @@ async fn read(t: &T, user_id: UserId, chat_id: ChatId, message_id: Seq) {
 
 async fn number_all(t: &T) -> usize {
     let mut steps = 0;
-    while number_one(&t.api.db).await.unwrap() {
+    while number_one(t.api.db.home()).await.unwrap() {
         steps += 1;
     }
     steps

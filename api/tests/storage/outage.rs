@@ -20,7 +20,7 @@ async fn an_outage_is_503_and_passes() {
     let away = internal::post(&t.api, Post::patient(commands.clone())).await.unwrap_err();
     let away = Problem::from(away);
     assert_eq!((away.status.as_u16(), away.retry_after), (503, Some(1)));
-    assert!(t.api.db.ping().await.is_err());
+    assert!(t.api.db.home().ping().await.is_err());
     server.restart().await.unwrap();
     // Each connection that died may fail one call before it is replaced.
     let again = loop {

@@ -65,7 +65,7 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
     t.post(vec![edit(ann, chat, Seq(1), "hello!"), reply(bob, chat, "k3", "hi", Some(Seq(1)))])
         .await;
     t.events_after(chat, Seq(0), 200).await;
-    changed(&t.api, Changed { since: None }).await.unwrap();
+    changed(&t.api, Changed { since: None, ..Changed::default() }).await.unwrap();
     let peer = |peer| Pair { user_id: ann, peer };
     let pairs = vec![peer(Peer::Id(bob)), peer(Peer::Username("u1".to_owned()))];
     peers(&t.api, Peers { pairs }).await.unwrap();
@@ -77,7 +77,7 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
     ))
     .await;
     let retention = RetentionConfig { rest: 0, ..RetentionConfig::default() };
-    while step(&t.api.db, &retention).await.unwrap() != Step::Nothing {}
+    while step(t.api.db.home(), &retention).await.unwrap() != Step::Nothing {}
 
     let checked = check(&t).await;
     assert!(checked > 10, "{checked} statements");
@@ -85,7 +85,7 @@ async fn what_a_statement_reads_does_not_grow_with_the_tables() {
 
 /// Holds that all statements prepared so far read as much of the tables as they need. How many there are.
 async fn check(t: &T) -> usize {
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let mut checked = 0;
     // Held until the end: each is another one.
     let mut held = Vec::new();
@@ -165,7 +165,7 @@ async fn lopsided(analyzed: Analyzed) {
             let sessions = vec![OpenSession { user_id: user, session_id, shows }];
             open(&t.api, Open { sessions, live_chats: 200 }).await.unwrap();
         }
-        let mut conn = t.api.db.read().await.unwrap();
+        let mut conn = t.api.db.home().read().await.unwrap();
         let page = lists::list(&mut conn.link(), user, None, 50).await.unwrap();
         let last = page.last().map(|chat| chat.view.id);
         lists::list(&mut conn.link(), user, last, 50).await.unwrap();
@@ -192,7 +192,7 @@ async fn lopsided(analyzed: Analyzed) {
     mark_read(&t.api, MarkRead { marks }).await.unwrap();
     t.post(vec![reply(bob, chat, "k3", "hi", Some(Seq(1))), delete(ann, chat, Seq(1))]).await;
     t.events_after(chat, Seq(0), 200).await;
-    while ordinals::number_one(&t.api.db).await.unwrap() {}
+    while ordinals::number_one(t.api.db.home()).await.unwrap() {}
     // Its heir is looked for.
     membership::leave(&t.api, actor(ann), chat).await.unwrap();
     let checked = check(&t).await;

@@ -34,7 +34,7 @@ async fn cursors_both_ways(t: T) {
     assert_eq!(texts(&page(None, Some(5), 2).await), ["2", "3"]);
     assert_eq!(texts(&page(Some(1), Some(5), 9).await), ["2", "3"]);
     assert!(page(Some(99), None, 3).await.is_empty());
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     assert!(get(&mut conn.link(), chat, Seq(4)).await.unwrap().is_none());
     assert_eq!(get(&mut conn.link(), chat, Seq(5)).await.unwrap().unwrap().text, "5");
 }

@@ -43,7 +43,7 @@ pub async fn tidy(t: &T) -> Vec<(Chore, u64)> {
     t.sql("UPDATE chores SET next_at = 0".to_owned()).await;
     let mut made = Vec::new();
     loop {
-        match step(&t.api.db, &t.api.config.retention).await.unwrap() {
+        match step(t.api.db.home(), &t.api.config.retention).await.unwrap() {
             Step::Made { chore, removed, .. } => made.push((chore, removed)),
             Step::Nothing => return made,
             Step::NotNow => panic!("nobody else makes steps here"),
@@ -66,7 +66,7 @@ async fn deleted_ago(t: &T, chat: ChatId, ago: i64) {
 
 /// All tables that say of their rows to which chat they belong.
 async fn tables_of_chats(t: &T) -> Vec<String> {
-    let tables = match &t.api.db {
+    let tables = match t.api.db.home() {
         Db::Postgres(pool, ..) => {
             let sql = "/* of a test */ SELECT table_name::TEXT FROM information_schema.columns
                 WHERE column_name = 'chat_id' AND table_schema = current_schema() ORDER BY 1";
@@ -134,7 +134,8 @@ async fn a_deleted_chat_goes_with_everything_in_it(mut t: T) {
     for (table, rows) in &before {
         assert!(*rows > 0, "fill {table} too, and have the retention remove it");
     }
-    let now = internal::changed(&t.api, Changed { since: None }).await.unwrap().now;
+    let now =
+        internal::changed(&t.api, Changed { since: None, ..Changed::default() }).await.unwrap().now;
 
     assert!(of(&tidy(&t).await, Chore::Chats) > 10);
     for (table, rows) in rows(gone).await {
@@ -150,10 +151,13 @@ async fn a_deleted_chat_goes_with_everything_in_it(mut t: T) {
     deleted_ago(&t, moment, 2 * HOUR).await;
     assert_eq!(of(&tidy(&t).await, Chore::Members), 2);
     assert_eq!(of(&tidy(&t).await, Chore::Members), 0, "once");
-    let told = internal::changed(&t.api, Changed { since: Some(now) }).await.unwrap().deleted;
+    let told = internal::changed(&t.api, Changed { since: Some(now), ..Changed::default() })
+        .await
+        .unwrap()
+        .deleted;
     assert!(told.contains(&moment), "{told:?}");
     // What administrators did stays told of.
-    let log = audit::list(&t.api.db, Default::default(), None, 100).await.unwrap().entries;
+    let log = audit::list(t.api.db.home(), Default::default(), None, 100).await.unwrap().entries;
     assert_eq!(log.iter().filter(|entry| entry.chat_id == Some(gone)).count(), 2);
 }
 
@@ -202,7 +206,7 @@ async fn steps_are_small_and_go_on_where_they_stopped(mut t: T) {
     let (mut left, mut steps) = (10, 0);
     // Each step might be another process's: nothing is known from one to the next.
     while let Step::Made { chore, removed, .. } =
-        step(&t.api.db, &t.api.config.retention).await.unwrap()
+        step(t.api.db.home(), &t.api.config.retention).await.unwrap()
     {
         // Three, and the chat itself.
         assert!(removed <= 4, "{removed} {chore:?}");
@@ -226,7 +230,7 @@ async fn a_step_that_fails_is_undone_and_the_others_go_on(mut t: T) {
     t.sql("UPDATE chores SET next_at = 0".to_owned()).await;
     let mut failures = 0;
     loop {
-        match step(&t.api.db, &t.api.config.retention).await {
+        match step(t.api.db.home(), &t.api.config.retention).await {
             Ok(Step::Made { chore, .. }) => assert_ne!(chore, Chore::Chats),
             Ok(Step::Nothing) => break,
             // The failed one is being rolled back.
@@ -250,14 +254,14 @@ async fn between_steps_there_are_rests(mut t: T) {
     // So that a step of a microsecond has a rest that does not end within the test.
     Arc::make_mut(&mut t.api.config).retention.rest = 1_000_000_000;
     let retention = &t.api.config.retention;
-    let Step::Made { rest, .. } = step(&t.api.db, retention).await.unwrap() else { panic!() };
+    let Step::Made { rest, .. } = step(t.api.db.home(), retention).await.unwrap() else { panic!() };
     assert_eq!(rest, Duration::from_secs(60), "bounded");
-    assert_eq!(step(&t.api.db, retention).await.unwrap(), Step::NotNow);
+    assert_eq!(step(t.api.db.home(), retention).await.unwrap(), Step::NotNow);
     // Nobody rests until a time that a wrong clock set.
     let rests = "UPDATE meta SET value = '99999999999999' WHERE key = 'retention_rests_until'";
     t.sql(rests.to_owned()).await;
     t.sql("UPDATE chores SET next_at = 99999999999999".to_owned()).await;
-    assert!(matches!(step(&t.api.db, retention).await.unwrap(), Step::Made { .. }));
+    assert!(matches!(step(t.api.db.home(), retention).await.unwrap(), Step::Made { .. }));
 }
 
 /// Two processes that do nothing but make steps: each row goes once, and nobody waits for the other.
@@ -274,7 +278,7 @@ async fn two_at_once(sqlite: bool) {
     }
     let chores = count(t, "chores").await;
     let other = Db::connect(&url, &DbConfig::default()).await.unwrap();
-    let both = [&t.api.db, &other].map(async |db| {
+    let both = [t.api.db.home(), &other].map(async |db| {
         let (mut removed, mut steps) = (0, 0);
         loop {
             match step(db, &t.api.config.retention).await.unwrap() {
@@ -307,13 +311,13 @@ async fn two_at_once_postgres() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_one_makes_a_step_nobody_waits_for_it() {
     let t = T::postgres().await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let mut other = pool.begin().await.unwrap();
     let hold = "SELECT value FROM meta WHERE key = 'retention_rests_until' FOR UPDATE";
     sqlx::query(hold).execute(&mut *other).await.unwrap();
-    assert_eq!(step(&t.api.db, &t.api.config.retention).await.unwrap(), Step::NotNow);
+    assert_eq!(step(t.api.db.home(), &t.api.config.retention).await.unwrap(), Step::NotNow);
     other.rollback().await.unwrap();
-    let made = step(&t.api.db, &t.api.config.retention).await.unwrap();
+    let made = step(t.api.db.home(), &t.api.config.retention).await.unwrap();
     assert!(matches!(made, Step::Made { .. }));
 }
 

@@ -123,7 +123,7 @@ async fn a_guest_who_comes_while_being_removed_is_made_anew() {
         set(&mut t, 2);
         let old = guest(&t, "Zoë").await;
         t.sql("UPDATE guest_visits SET seen_at = 0".to_owned()).await;
-        let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
         let mut removing = pool.begin().await.unwrap();
         sqlx::raw_sql(AssertSqlSafe(before)).execute(&mut *removing).await.unwrap();
         let waits = "SELECT count(*) FROM pg_stat_activity
@@ -158,7 +158,7 @@ async fn what_is_remembered_of_clients_and_for_gateways_goes(mut t: T) {
         ("departures", "parted_at", DAY),
         ("wakes", "woken_at", DAY),
     ];
-    if let Db::Postgres(..) = t.api.db {
+    if let Db::Postgres(..) = t.api.db.home() {
         kinds.push(("changes", "at", 10 * MINUTE));
     }
     for (table, column, stays) in kinds {

@@ -28,7 +28,7 @@ async fn set(t: &T, user: UserId, chat: ChatId, change: SettingsChange) -> ChatS
 }
 
 async fn seen(t: &T, user: UserId, chat: ChatId) -> ChatSettings {
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     overview::get(&mut conn.link(), user, chat).await.unwrap().view.settings
 }
 

@@ -1,7 +1,7 @@
 //! Calls of several callers that share a transaction: nobody can tell, and nobody pays for another one's chats.
 
 use crate::harness::{T, hold, reply, send, somebody_waits};
-use api::{PostQueue, config::PostQueueConfig, internal};
+use api::{PostQueues, config::PostQueueConfig, internal};
 use futures_util::future::{self, join_all};
 use protocol::{
     calls::{Post, Posted},
@@ -22,7 +22,7 @@ async fn one_patient_writer() -> T {
     let mut t = T::postgres().await;
     let patience = Duration::from_secs(60);
     let config = PostQueueConfig { writers: 1, patience, ..PostQueueConfig::default() };
-    t.api.posts = PostQueue::new(config);
+    t.api.posts = PostQueues::new(&t.api.db, config);
     t
 }
 
@@ -156,7 +156,7 @@ async fn a_slow_chat_delays_nobody_else() {
     let mut t = T::postgres().await;
     let (patience, apart_for) = (PATIENCE, Duration::from_secs(3_600));
     let config = PostQueueConfig { patience, apart_for, ..PostQueueConfig::default() };
-    t.api.posts = PostQueue::new(config);
+    t.api.posts = PostQueues::new(&t.api.db, config);
     let ann = t.user("ann").await;
     let slow = t.group(ann, &[]).await;
     let mut chats = Vec::new();

@@ -180,7 +180,7 @@ impl World {
     }
 
     async fn rows(&self, sql: &str) -> Vec<String> {
-        let Db::Postgres(pool, ..) = &self.t.api.db else { panic!("not PostgreSQL") };
+        let Db::Postgres(pool, ..) = self.t.api.db.home() else { panic!("not PostgreSQL") };
         let sql = format!("SELECT r::TEXT FROM ({sql}) r ORDER BY 1");
         sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(pool).await.unwrap()
     }
@@ -291,11 +291,14 @@ async fn carried_out(world: &World, round: usize, steps: &[Step]) -> Seen {
             (channel, payload) => told.push((channel, timeless(payload))),
         }
     }
-    let mut found = internal::changed(&t.api, Changed { since: None }).await.unwrap().chats;
+    let mut found = internal::changed(&t.api, Changed { since: None, ..Changed::default() })
+        .await
+        .unwrap()
+        .chats;
     // The chats of earlier rounds may be longer ago than it looks back.
     found.retain(|(chat, _)| chats[..5].contains(chat));
     // In the background it is done at any time.
-    while ordinals::number_one(&t.api.db).await.unwrap() {}
+    while ordinals::number_one(t.api.db.home()).await.unwrap() {}
     world.holds().await;
     (answers, told, found.into_iter().collect(), world.state().await)
 }

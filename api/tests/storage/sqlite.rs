@@ -21,7 +21,7 @@ async fn writing_works_again_after_a_full_disk() {
     t.say(ann, ChatId(1), "before").await;
     // No page more than there are, for the connection that writes now.
     t.sql("PRAGMA max_page_count = 1".to_owned()).await;
-    let mut tx = t.api.db.begin().await.unwrap();
+    let mut tx = t.api.db.home().begin().await.unwrap();
     let large = "INSERT INTO meta VALUES ('large', hex(randomblob(100000)))";
     let full = run(tx.link(), large).await.unwrap_err();
     assert!(full.to_string().contains("full"), "{full}");
@@ -30,7 +30,7 @@ async fn writing_works_again_after_a_full_disk() {
     drop(tx);
 
     t.say(ann, ChatId(1), "after").await;
-    t.api.db.ping().await.unwrap();
+    t.api.db.home().ping().await.unwrap();
 }
 
 /// On a database with one connection of each kind, which may run for 100 ms.

@@ -193,7 +193,7 @@ async fn only_chats_with_a_row_are_counted(t: T) {
 
 /// Counts anew, as the migration did.
 async fn recount(t: &T) {
-    let script = match &t.api.db {
+    let script = match t.api.db.home() {
         Db::Postgres(..) => include_str!("../../src/db/migrations/postgres/0002_families.sql"),
         Db::Sqlite { .. } => include_str!("../../src/db/migrations/sqlite/0002_families.sql"),
     };

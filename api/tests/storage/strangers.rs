@@ -49,7 +49,7 @@ async fn opened(t: &T, user: UserId) -> Vec<ChatView> {
 async fn listed(t: &T, user: UserId, limit: i64) -> Vec<ChatId> {
     let mut all = Vec::new();
     loop {
-        let mut conn = t.api.db.read().await.unwrap();
+        let mut conn = t.api.db.home().read().await.unwrap();
         let page = lists::list(&mut conn.link(), user, all.last().copied(), limit).await.unwrap();
         all.extend(page.iter().map(|chat| chat.view.id));
         if page.is_empty() {
@@ -60,7 +60,7 @@ async fn listed(t: &T, user: UserId, limit: i64) -> Vec<ChatId> {
 
 /// Who invited the user to the chat.
 async fn inviter(t: &T, chat: ChatId, user: UserId) -> Option<UserId> {
-    let mut conn = t.api.db.read().await.unwrap();
+    let mut conn = t.api.db.home().read().await.unwrap();
     let chat = overview::get(&mut conn.link(), user, chat).await.unwrap();
     chat.view.invited_by.map(|user| user.id)
 }
@@ -325,9 +325,13 @@ async fn owners_and_administrators_ban(t: T) {
 async fn a_ban_that_the_bus_lost_is_found(t: T) {
     let [ann, eve] = t.users(["ann", "eve"]).await;
     let room = t.room(ann).await;
-    let before = internal::changed(&t.api, Changed { since: None }).await.unwrap();
+    let before =
+        internal::changed(&t.api, Changed { since: None, ..Changed::default() }).await.unwrap();
     assert_eq!(before.banned, []);
     ban(&t.api, actor(ann), room, eve, None, "").await.unwrap();
-    let found = internal::changed(&t.api, Changed { since: Some(before.now) }).await.unwrap();
+    let found =
+        internal::changed(&t.api, Changed { since: Some(before.now), ..Changed::default() })
+            .await
+            .unwrap();
     assert_eq!(found.banned, [UserChat { user_id: eve, chat_id: room }]);
 }

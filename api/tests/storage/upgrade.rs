@@ -166,7 +166,7 @@ async fn upgraded(sqlite: bool, version: usize) {
     let mut t = T::on(place).await;
     for (table, query, rows) in before {
         // The same columns of the same rows, whatever was added.
-        assert_eq!(texts(&t.api.db, query).await, rows, "{table}");
+        assert_eq!(texts(t.api.db.home(), query).await, rows, "{table}");
     }
     is_of_use(&mut t).await;
     if version == BESIDE {
@@ -187,11 +187,14 @@ async fn is_of_use(t: &mut T) {
     assert!(t.events_after(GROUP, Seq(0), 200).await.len() >= 2);
     let head = t.head(GROUP).await;
     assert_eq!(t.say(BOB, GROUP, "still here").await, head.next());
-    assert_eq!(audit::list(&t.api.db, Default::default(), None, 9).await.unwrap().entries.len(), 2);
+    assert_eq!(
+        audit::list(t.api.db.home(), Default::default(), None, 9).await.unwrap().entries.len(),
+        2
+    );
     let guest = internal::guests(&t.api, Guests { names: vec!["vi".to_owned()] }).await.unwrap();
     assert_eq!(guest.guests[0].as_ref().unwrap().id, GUEST);
     t.say(GUEST, ChatId(1), "hello").await;
-    while step(&t.api.db, &t.api.config.retention).await.unwrap() != Step::Nothing {}
+    while step(t.api.db.home(), &t.api.config.retention).await.unwrap() != Step::Nothing {}
     let gone = format!("SELECT count(*) FROM chats WHERE id = {DELETED}");
     assert_eq!(t.number(gone).await, 0);
     let sessions = "SELECT count(*) FROM sessions".to_owned();
@@ -257,7 +260,8 @@ async fn programs_of_before_go_on(t: &T, old: &Db) {
         run(old, sql).await;
     }
     // Those of today find it.
-    let found = internal::changed(&t.api, Changed { since: None }).await.unwrap();
+    let found =
+        internal::changed(&t.api, Changed { since: None, ..Changed::default() }).await.unwrap();
     assert!(found.chats.contains(&(GROUP, Seq(head + 1))), "{found:?}");
     assert!(found.woken.iter().any(|one| one.user_id == ANN && one.chat_id == GROUP));
     assert!(found.parted.iter().any(|one| one.user_id == BOB && one.chat_id == ChatId(1)));
@@ -267,7 +271,10 @@ async fn programs_of_before_go_on(t: &T, old: &Db) {
     t.say(guest.id, ChatId(1), "hello").await;
     assert_eq!(t.say(ANN, GROUP, "by a new one").await, Seq(head + 2));
     membership::leave(&t.api, actor(BOB), GROUP).await.unwrap();
-    assert_eq!(audit::list(&t.api.db, Default::default(), None, 9).await.unwrap().entries.len(), 3);
+    assert_eq!(
+        audit::list(t.api.db.home(), Default::default(), None, 9).await.unwrap().entries.len(),
+        3
+    );
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn marks(t: &T, chat: ChatId) -> i64 {
 }
 
 async fn woken(t: &T, since: Option<Timestamp>) -> Vec<Woken> {
-    internal::changed(&t.api, Changed { since }).await.unwrap().woken
+    internal::changed(&t.api, Changed { since, ..Changed::default() }).await.unwrap().woken
 }
 
 async fn open(t: &T, user_id: UserId) -> Vec<ChatView> {
@@ -95,7 +95,7 @@ async fn a_mark_that_is_set_too_late_is_found(t: T) {
 async fn those_beyond_the_most_keep_their_marks(t: T) {
     let ann = t.user("ann").await;
     let room = t.room(ann).await;
-    let numbers = match &t.api.db {
+    let numbers = match t.api.db.home() {
         Db::Postgres(..) => "SELECT n FROM generate_series(1, 10005) n",
         Db::Sqlite { .. } => {
             "WITH RECURSIVE g AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM g WHERE n < 10005)
@@ -125,7 +125,7 @@ async fn a_batch_does_not_wait_for_a_mark() {
     mark(&t, bob, chat).await;
     mark(&t, cid, chat).await;
     let mut heard = t.listen(&[Channel::User(bob)]).await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let mut marking = pool.begin().await.unwrap();
     let hold = "UPDATE members SET dormant = TRUE WHERE chat_id = $1 AND user_id = $2";
     sqlx::query(hold).bind(chat.0).bind(bob.0).execute(&mut *marking).await.unwrap();

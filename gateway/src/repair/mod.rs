@@ -23,7 +23,9 @@ pub(crate) fn start(hub: &Arc<Hub>, backend: &Arc<dyn Backend>) {
 }
 
 async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
+    // Until when it is known what changed: by one clock, and by that of each database server where there are several.
     let mut since = None;
+    let mut marks = Vec::new();
     let mut failing_since = None;
     let mut regular_at = Instant::now() + hub.config.repair_interval;
     loop {
@@ -40,8 +42,8 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
         }
         let asked_at = Instant::now();
         let missed = hub.hearing.take_missed(asked_at);
-        match backend.changed(Changed { since }).await {
-            Ok(found) => {
+        match backend.changed(Changed { since, marks: marks.clone() }).await {
+            Ok(mut found) => {
                 metrics::histogram!("gateway_backend_duration_seconds", "call" => "changed")
                     .record(asked_at.elapsed());
                 failing_since = None;
@@ -49,6 +51,7 @@ async fn run(hub: Arc<Hub>, backend: Arc<dyn Backend>, doubts: Arc<Doubts>) {
                 // What a cut answer leaves out of the other partitions, the next regular one must find.
                 if reach == Reach::All || !found.cut().chats {
                     since = Some(found.now);
+                    marks = std::mem::take(&mut found.marks);
                 }
                 apply(&hub, found, &doubts, &Poll { missed, reach });
             }

@@ -65,6 +65,25 @@ async fn a_cut_answer_suspects_the_chats_that_the_question_was_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn each_database_server_is_asked_from_its_own_time_on() {
+    let (_gateway, backend, _asked, _ann) = watching().await;
+    let calls = Arc::<Mutex<Vec<Changed>>>::default();
+    let log = Arc::clone(&calls);
+    backend.changed.says(move |call: Changed| {
+        let mut calls = log.lock();
+        calls.push(call);
+        let marks = vec![Some(Timestamp(7)), Some(Timestamp(100 + calls.len() as i64))];
+        Ok(ChangedFound { now: Timestamp(7), marks, ..ChangedFound::default() })
+    });
+    while calls.lock().len() < 3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let calls = calls.lock();
+    assert_eq!(calls[1].marks, [Some(Timestamp(7)), Some(Timestamp(101))]);
+    assert_eq!(calls[2].marks, [Some(Timestamp(7)), Some(Timestamp(102))]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_a_partition_is_down_the_api_is_asked_each_second_and_for_the_others_as_before() {
     let (gateway, backend, asked, _ann) = watching().await;
     let calls = Arc::<Mutex<Vec<Option<Timestamp>>>>::default();

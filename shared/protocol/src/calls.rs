@@ -217,10 +217,13 @@ pub struct DormantMarked {
 }
 
 /// `changed`: asks for recent changes, to repair the loss of bus messages.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Changed {
     /// The `now` of the caller's previous answer. `None` in the first call, which returns the last 30 seconds.
     pub since: Option<Timestamp>,
+    /// The `marks` of the caller's previous answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Option<Timestamp>>,
 }
 
 /// The answer to [`Changed`]: the changes from [`CHANGED_OVERLAP_MS`] before `since` on. Successive answers therefore
@@ -249,6 +252,10 @@ pub struct ChangedFound {
     /// What administrators tell everybody. `None`: an older api, which does not know.
     #[serde(default)]
     pub announced: Option<Announced>,
+    /// Where chats are on several database servers: the next `since` of each, by its own clock. That of one that did not
+    /// answer stays what it was; `None`: it never answered this caller. Empty with one server.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marks: Vec<Option<Timestamp>>,
     /// Whether a list was cut. The caller must then check what it holds of that kind.
     pub truncated: bool,
     /// The lists that were cut.
@@ -257,6 +264,34 @@ pub struct ChangedFound {
 }
 
 impl ChangedFound {
+    /// Keeps what is about these chats, and what is about none.
+    pub fn keep(&mut self, is_kept: impl Fn(ChatId) -> bool) {
+        self.chats.retain(|(chat, _)| is_kept(*chat));
+        self.deleted.retain(|chat| is_kept(*chat));
+        for list in [&mut self.joined, &mut self.parted, &mut self.banned] {
+            list.retain(|pair| is_kept(pair.chat_id));
+        }
+        self.woken.retain(|woken| is_kept(woken.chat_id));
+    }
+
+    /// Adds what another server has found. Lists are as long as all servers' together.
+    pub fn add(&mut self, other: Self) {
+        self.chats.extend(other.chats);
+        self.deleted.extend(other.deleted);
+        self.joined.extend(other.joined);
+        self.parted.extend(other.parted);
+        self.banned.extend(other.banned);
+        self.woken.extend(other.woken);
+        self.ended.extend(other.ended);
+        self.announced = self.announced.take().or(other.announced);
+        let Cut { chats, joined, parted, woken, ended } = other.cut;
+        self.cut.chats |= chats;
+        self.cut.joined |= joined;
+        self.cut.parted |= parted;
+        self.cut.woken |= woken;
+        self.cut.ended |= ended;
+    }
+
     /// The lists that were cut. All of them for an older api, which does not say which.
     pub fn cut(&self) -> Cut {
         if self.truncated && self.cut == Cut::default() { Cut::ALL } else { self.cut }

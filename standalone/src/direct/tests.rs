@@ -109,8 +109,8 @@ impl SqliteStage {
         let db = Db::connect(&url, &DbConfig::default()).await.unwrap();
         db.migrate().await.unwrap();
         let parts = Parts {
-            people: db.apart(&DbConfig::default()),
-            db,
+            people: db.apart(&DbConfig::default()).into(),
+            db: db.into(),
             bus: Bus::local(),
             presence: Presence::local(),
             limiter: Limiter::local(LimiterConfig::default()),

@@ -11,7 +11,11 @@
 mod read;
 mod size;
 
-use crate::{db::Conn, error::Result, state::Api};
+use crate::{
+    db::{Conn, Db},
+    error::Result,
+    state::Api,
+};
 use protocol::{
     calls::{Events, EventsFound, Range, RangeFound},
     id::Seq,
@@ -22,8 +26,8 @@ use read::WantedRange;
 /// The most places that are read for one answer, over all ranges.
 const MAX_EVENTS: i64 = 4_000;
 
-/// As many places are read without asking first how long their texts are: the longest are 8 MiB.
-const UNWEIGHED: i64 = (MAX_EVENTS_BYTES / (4 * MAX_TEXT_CHARS)) as i64;
+/// The longest text.
+const MAX_TEXT_BYTES: usize = 4 * MAX_TEXT_CHARS;
 
 /// The ranges' events, each range cut after [`MAX_RANGE_EVENTS`] places and before what makes it
 /// longer than [`MAX_RANGE_BYTES`]; earlier when many ranges missed much.
@@ -33,12 +37,46 @@ pub async fn events(api: &Api, request: Events) -> Result<EventsFound> {
 
 /// The same, with each range cut after `limit` places (at least one).
 pub async fn events_with_limit(api: &Api, request: Events, limit: usize) -> Result<EventsFound> {
-    let mut conn = api.db.read().await?;
+    let all = request.ranges.len();
+    let ask = |db: Db, ranges: Vec<Range>| async move {
+        let bounds = AnswerBounds::of_part(ranges.len(), all);
+        Ok(on_server(&db, Events { ranges }, limit, bounds).await?.ranges)
+    };
+    let ranges = api.db.ask_by_chat(&request.ranges, |range| range.chat_id, ask).await?;
+    Ok(EventsFound { ranges })
+}
+
+/// How much a server's part of an answer may hold.
+#[derive(Clone, Copy)]
+struct AnswerBounds {
+    places: i64,
+    bytes: usize,
+}
+
+impl AnswerBounds {
+    /// In proportion to the ranges.
+    fn of_part(ranges: usize, all: usize) -> Self {
+        let bytes = MAX_EVENTS_BYTES / all.max(1) * ranges;
+        let (ranges, all) = (ranges as i64, (all as i64).max(1));
+        match ranges == all {
+            true => Self { places: MAX_EVENTS, bytes: MAX_EVENTS_BYTES },
+            false => Self { places: (MAX_EVENTS / all * ranges).max(ranges), bytes },
+        }
+    }
+}
+
+async fn on_server(
+    db: &Db,
+    request: Events,
+    limit: usize,
+    bounds: AnswerBounds,
+) -> Result<EventsFound> {
+    let mut conn = db.read().await?;
     // Heads first: whatever is read afterwards is at least as new, and cut at them.
     let heads = read::heads(&mut conn, &request.ranges).await?;
     let missed =
         request.ranges.iter().filter(|r| heads.get(&r.chat_id.0) > Some(&r.after.0)).count();
-    let share = MAX_EVENTS / i64::try_from(missed.max(1)).unwrap_or(MAX_EVENTS);
+    let share = bounds.places / i64::try_from(missed.max(1)).unwrap_or(MAX_EVENTS);
     let limit = i64::try_from(limit).unwrap_or(i64::MAX).min(share).max(1);
     let mut found: Vec<Option<RangeFound>> = Vec::with_capacity(request.ranges.len());
     let mut wanted: Vec<WantedRange> = Vec::with_capacity(missed);
@@ -60,30 +98,33 @@ pub async fn events_with_limit(api: &Api, request: Events, limit: usize) -> Resu
     // The heads are the primary's, so a replica that has them answers the same.
     let missed =
         wanted.iter().filter_map(|range| Some((range.chat_id, *heads.get(&range.chat_id)?)));
-    if let Some(proof) = api.db.proof(&mut conn, missed).await? {
+    if let Some(proof) = db.proof(&mut conn, missed).await? {
         drop(conn);
         if let Some((mut conn, replica)) = proof.ask().await {
             let (mut wanted, mut found) = (wanted.clone(), found.clone());
-            let read = fill(&mut conn, &request.ranges, &mut wanted, &mut found);
+            let read = fill(&mut conn, bounds, &request.ranges, &mut wanted, &mut found);
             if replica.answer(read).await.is_some() {
                 return Ok(EventsFound { ranges: found });
             }
         }
-        conn = api.db.read().await?;
+        conn = db.read().await?;
     }
-    fill(&mut conn, &request.ranges, &mut wanted, &mut found).await?;
+    fill(&mut conn, bounds, &request.ranges, &mut wanted, &mut found).await?;
     Ok(EventsFound { ranges: found })
 }
 
 /// Reads the wanted ranges into those that are found, each into its place.
 async fn fill(
     conn: &mut Conn,
+    bounds: AnswerBounds,
     ranges: &[Range],
     wanted: &mut [WantedRange],
     found: &mut [Option<RangeFound>],
 ) -> Result<()> {
-    let share = MAX_RANGE_BYTES.min(MAX_EVENTS_BYTES / wanted.len());
-    if wanted.iter().map(|range| range.upto - range.after).sum::<i64>() > UNWEIGHED {
+    let share = MAX_RANGE_BYTES.min(bounds.bytes / wanted.len());
+    // As many places are read without asking first how long their texts are: the longest are 8 MiB.
+    let unweighed = (bounds.bytes / MAX_TEXT_BYTES) as i64;
+    if wanted.iter().map(|range| range.upto - range.after).sum::<i64>() > unweighed {
         read::weigh(conn, wanted, share).await?;
     }
     for WantedRange { place, upto, .. } in &*wanted {

@@ -1,11 +1,10 @@
 //! The beginning of `post`: a transaction that holds the batch's chats. What the batch does there is for
 //! others to know.
 
-use super::plan::facts::ChatFacts;
+use super::{PostServer, plan::facts::ChatFacts};
 use crate::{
     chats::{access::chat_type, ordinals::Ordinals},
     db::{DbError, List, Tx, fetch_all, from_row},
-    state::Api,
 };
 use protocol::{
     command::Command,
@@ -36,14 +35,14 @@ pub(super) enum HeldChats {
 
 /// Begins a transaction and locks the chats of these commands that exist.
 pub(super) async fn lock(
-    api: &Api,
+    server: PostServer<'_>,
     commands: &[&Command],
     held: HeldChats,
 ) -> Result<Locked, DbError> {
     let mut tx = match held {
-        HeldChats::Wait => api.db.begin().await?,
-        HeldChats::Skip => api.db.begin_impatient().await?,
-        HeldChats::SkipAtOnce => return lock_free(api, commands).await,
+        HeldChats::Wait => server.db().begin().await?,
+        HeldChats::Skip => server.db().begin_impatient().await?,
+        HeldChats::SkipAtOnce => return lock_free(server, commands).await,
     };
     match lock_chats(&mut tx, commands, LOCK_CHATS).await {
         Err(DbError::Held(_)) if held == HeldChats::Skip => {}
@@ -52,12 +51,12 @@ pub(super) async fn lock(
     // PostgreSQL does not say which chat is held. The rollback frees those that are locked already,
     // and the second transaction takes all that are free without waiting.
     tx.rollback().await?;
-    lock_free(api, commands).await
+    lock_free(server, commands).await
 }
 
 /// Those that nobody holds.
-async fn lock_free(api: &Api, commands: &[&Command]) -> Result<Locked, DbError> {
-    let mut tx = api.db.begin().await?;
+async fn lock_free(server: PostServer<'_>, commands: &[&Command]) -> Result<Locked, DbError> {
+    let mut tx = server.db().begin().await?;
     let chats = lock_chats(&mut tx, commands, LOCK_FREE_CHATS).await?;
     let mut busy = find_existing(&mut tx, commands).await?;
     busy.retain(|chat| !chats.contains_key(chat));

@@ -18,12 +18,13 @@ mod write;
 
 use crate::{
     audit,
-    db::Tx,
-    error::Result,
+    db::{Db, ServerPart, Tx, joined, people_copy},
+    error::{Error, Result},
     news::{self, News},
-    post_queue::PostEnd,
+    post_queue::{PostEnd, PostQueue},
     state::Api,
 };
+use futures_util::future::join_all;
 use lock::{HeldChats, Locked, lock};
 use plain::Short;
 use plan::{
@@ -42,7 +43,7 @@ use protocol::{
     relay::UserPayload,
 };
 use sifted::Sifted;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Carries the commands out in order. A refused command does not hinder the others, nor does a chat
 /// that somebody holds when the caller is impatient; an error means that nothing is known of any, and
@@ -55,7 +56,7 @@ pub async fn post(api: &Api, request: &Post) -> Result<Posted> {
     let sound = Sifted::new(commands, plan::check);
     let (decided, events) = match sound.passed() {
         [] => Default::default(),
-        passed => carry_out(api, passed, held).await?,
+        passed => by_server(api, passed, held).await?,
     };
     let results = sound.join(decided)?;
     count(&results);
@@ -84,10 +85,70 @@ fn count(results: &[Decision]) {
 /// What came of the commands, and the runs of events that were published.
 type Outcome = (Vec<Decision>, Vec<EncodedRun>);
 
-async fn carry_out(api: &Api, commands: &[&Command], mut held: HeldChats) -> Result<Outcome> {
-    let ways = match shared::store(api, commands).await? {
+/// A server of chats.
+#[derive(Clone, Copy)]
+struct PostServer<'a> {
+    api: &'a Api,
+    /// See [`crate::db::Databases::each`].
+    place: usize,
+}
+
+impl<'a> PostServer<'a> {
+    fn db(self) -> &'a Db {
+        &self.api.db.each()[self.place]
+    }
+
+    /// Where the calls for its chats meet.
+    fn posts(self) -> &'a PostQueue {
+        self.api.posts.at(self.place)
+    }
+}
+
+/// Has each server carry out the commands for its chats, all at the same time. Where one does not answer, the commands
+/// for its chats are `busy` to an impatient caller, who keeps those apart and tries them again; for any other caller
+/// nothing is known of any command then.
+async fn by_server(api: &Api, commands: &[&Command], held: HeldChats) -> Result<Outcome> {
+    let mut parts = api.db.split(commands, |command| command.chat_id);
+    if let [ServerPart { server, .. }] = parts[..] {
+        return carry_out(PostServer { api, place: server }, commands, held).await;
+    }
+    let ended = parts.iter().map(async |part| {
+        // What has been away is not waited for again, which the other parts would do, too.
+        if held != HeldChats::Wait && api.db.is_away(part.server) {
+            return Err(Error::unavailable());
+        }
+        carry_out(PostServer { api, place: part.server }, &part.of(commands), held).await
+    });
+    let ended = join_all(ended).await;
+    let one_stands = ended.iter().any(Result::is_ok);
+    let (mut decided, mut runs) = (Vec::new(), Vec::new());
+    for (part, end) in parts.drain(..).zip(ended) {
+        let decisions = match end {
+            Ok((decisions, events)) => {
+                runs.extend(events);
+                decisions
+            }
+            Err(error)
+                if error.code == Code::Unavailable && one_stands && held != HeldChats::Wait =>
+            {
+                let busy = || Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.");
+                (0..part.len()).map(|_| Err(busy())).collect()
+            }
+            Err(error) => return Err(error),
+        };
+        decided.push((part, decisions));
+    }
+    Ok((joined(commands.len(), decided)?, runs))
+}
+
+async fn carry_out(
+    server: PostServer<'_>,
+    commands: &[&Command],
+    mut held: HeldChats,
+) -> Result<Outcome> {
+    let ways = match shared::store(server, commands).await? {
         PostEnd::Stored(results, runs) => return Ok((results, runs)),
-        PostEnd::Alone if held == HeldChats::Skip && api.posts.are_busy(commands) => {
+        PostEnd::Alone if held == HeldChats::Skip && server.posts().are_busy(commands) => {
             held = HeldChats::SkipAtOnce;
             Ways::Long
         }
@@ -96,7 +157,7 @@ async fn carry_out(api: &Api, commands: &[&Command], mut held: HeldChats) -> Res
     };
     let mut span = Span::child("transaction", Kind::Internal);
     span.number("commands", commands.len() as i64);
-    let stored = span.around(transact(api, commands, ways, held)).await;
+    let stored = span.around(transact(server, commands, ways, held)).await;
     if let Err(error) = &stored {
         span.fail(error.code.as_str());
     }
@@ -113,21 +174,25 @@ enum Ways {
 
 /// Stores what the commands do and tells the gateways.
 async fn transact(
-    api: &Api,
+    server: PostServer<'_>,
     commands: &[&Command],
     ways: Ways,
     held: HeldChats,
 ) -> Result<Outcome> {
     if let Ways::Both = ways
-        && let (Short::Stored(results), runs) = plain::store(api, commands).await?
+        && let (Short::Stored(results), runs) = plain::store(server, commands).await?
     {
-        api.posts.found_free(commands);
+        server.posts().found_free(commands);
         return Ok((results, runs));
     }
-    let Locked { mut tx, chats, busy } = lock(api, commands, held).await?;
+    // The short way declines where a sender is not there.
+    let senders: BTreeSet<i64> = commands.iter().map(|command| command.user_id.0).collect();
+    let senders: Vec<i64> = senders.into_iter().collect();
+    people_copy::await_people(&server.api.db, server.db(), &senders).await?;
+    let Locked { mut tx, chats, busy } = lock(server, commands, held).await?;
     match busy.is_empty() {
-        true => api.posts.found_free(commands),
-        false => api.posts.found_busy(&busy),
+        true => server.posts().found_free(commands),
+        false => server.posts().found_busy(&busy),
     }
     let free = Sifted::new(commands.iter().copied(), |command| match busy.get(&command.chat_id) {
         Some(_) => Err(Refusal::new(Code::Busy, "The chat is busy. Try again in a moment.")),
@@ -141,10 +206,10 @@ async fn transact(
     let runs = if done.chats.is_empty() {
         // Nothing to commit, but perhaps something to say once more.
         tx.rollback().await?;
-        news::publish(api, tell(done, Vec::new()))
+        news::publish(server.api, tell(done, Vec::new()))
     } else {
         let sleepers = wakes::wake(&mut tx, &done).await?;
-        news::commit(api, tx, tell(done, sleepers)).await?
+        news::commit(server.api, tx, tell(done, sleepers)).await?
     };
     Ok((results, runs))
 }

@@ -7,12 +7,11 @@
 //! counted, and has no dormant members. The functions take that for granted and decline the whole batch where it was
 //! wrong. Then the batch goes the long way, so no refusal is decided twice.
 
-use super::plan::Decision;
+use super::{PostServer, plan::Decision};
 use crate::{
     db::{Db, DbError, Warm, column},
     error::{Error, Result},
     news::{self, News},
-    state::Api,
 };
 use protocol::{
     chat::{Change, Event, Message, UserRef},
@@ -44,10 +43,14 @@ pub(super) fn are_plain(commands: &[&Command]) -> bool {
 
 /// Stores one caller's batch, and tells the gateways if it is committed. One that is declined costs both ways and no
 /// more: whatever made it odd is still so, or is decided on the long way, so this one is never tried again.
-pub(super) async fn store(api: &Api, commands: &[&Command]) -> Result<(Short, Vec<EncodedRun>)> {
+pub(super) async fn store(
+    server: PostServer<'_>,
+    commands: &[&Command],
+) -> Result<(Short, Vec<EncodedRun>)> {
     let Some(batch) = PlainBatch::of(commands) else { return Ok((Short::Declined, Vec::new())) };
-    let (db, patience) = (api.db.clone(), api.posts.patience());
-    let stored = news::commit_by(api, async move { attempt(&db, batch, patience).await }).await?;
+    let (db, patience) = (server.db().clone(), server.posts().patience());
+    let stored =
+        news::commit_by(server.api, async move { attempt(&db, batch, patience).await }).await?;
     count(match &stored {
         (Short::Stored(_), _) => "short",
         _ => "both",

@@ -3,7 +3,7 @@
 //! answer.
 
 use super::{
-    Outcome,
+    Outcome, PostServer,
     plain::{self, PlainBatch, Short},
     plan::Decision,
 };
@@ -25,45 +25,54 @@ use std::collections::BTreeMap;
 
 /// Stores plain messages together with those of others who come at the same time. A caller that goes away does not
 /// stop it.
-pub(super) async fn store(api: &Api, commands: &[&Command]) -> Result<PostEnd> {
-    let Db::Postgres(..) = api.db else { return Ok(PostEnd::Declined) };
+pub(super) async fn store(server: PostServer<'_>, commands: &[&Command]) -> Result<PostEnd> {
+    let Db::Postgres(..) = server.db() else { return Ok(PostEnd::Declined) };
     if !plain::are_plain(commands) {
         plain::count("long");
         return Ok(PostEnd::Declined);
     }
-    let Some(queued) = api.posts.join(commands) else { return Ok(PostEnd::Alone) };
+    let Some(queued) = server.posts().join(commands) else { return Ok(PostEnd::Alone) };
     if let Some(writer) = queued.writer {
-        api.lifecycle.spawn(write(api.clone(), writer));
+        let PostServer { api, place } = server;
+        api.lifecycle.spawn(write(api.clone(), place, writer));
     }
     // Nobody answers when the writer panicked, or the process is stopped hard.
     queued.end.await.map_err(|_| Error::unavailable())?
 }
 
 /// Stores what waits until nothing does.
-async fn write(api: Api, mut writer: QueueWriter) {
+async fn write(api: Api, place: usize, mut writer: QueueWriter) {
+    let server = PostServer { api: &api, place };
     while let Some(calls) = writer.next() {
         let causes = calls.iter().filter_map(|call| call.cause);
         let mut span = Span::following("transaction", Kind::Internal, causes);
         let commands: Vec<&Command> = calls.iter().flat_map(|call| &call.commands).collect();
         span.number("commands", commands.len() as i64);
         span.number("calls", calls.len() as i64);
-        let stored = span.around(store_together(&api, &commands)).await;
+        let stored = span.around(store_together(server, &commands)).await;
         if let Err(error) = &stored {
             span.fail(error.code.as_str());
         }
         span.end();
-        finish(&api, calls, stored);
+        finish(server, calls, stored);
     }
 }
 
-async fn store_together(api: &Api, commands: &[&Command]) -> Result<(Short, Vec<EncodedRun>)> {
+async fn store_together(
+    server: PostServer<'_>,
+    commands: &[&Command],
+) -> Result<(Short, Vec<EncodedRun>)> {
     let Some(batch) = PlainBatch::of(commands) else { return Ok((Short::Declined, Vec::new())) };
-    let (short, news) = plain::attempt(&api.db, batch, api.posts.patience()).await?;
-    Ok((short, news::publish(api, news)))
+    let (short, news) = plain::attempt(server.db(), batch, server.posts().patience()).await?;
+    Ok((short, news::publish(server.api, news)))
 }
 
 /// Tells each caller its part.
-fn finish(api: &Api, calls: Vec<QueuedPost>, stored: Result<(Short, Vec<EncodedRun>)>) {
+fn finish(
+    server: PostServer<'_>,
+    calls: Vec<QueuedPost>,
+    stored: Result<(Short, Vec<EncodedRun>)>,
+) {
     let alone = calls.len() == 1;
     let end = match stored {
         Ok((Short::Stored(results), runs)) => {
@@ -81,7 +90,7 @@ fn finish(api: &Api, calls: Vec<QueuedPost>, stored: Result<(Short, Vec<EncodedR
         Ok((Short::Held, _)) => {
             plain::count("apart");
             let commands = calls.iter().flat_map(|call| &call.commands);
-            api.posts.keep_apart(commands.map(|command| command.chat_id));
+            server.posts().keep_apart(commands.map(|command| command.chat_id));
             || Ok(PostEnd::Alone)
         }
         Ok((Short::Declined, _)) => {

@@ -37,7 +37,7 @@ struct CurrentAnnouncement {
     )
 )]
 async fn current(State(api): State<Api>, _: Admin) -> Result<Json<CurrentAnnouncement>> {
-    let mut conn = api.db.read().await?;
+    let mut conn = api.db.home().read().await?;
     let announcement = announcement::current(&mut conn.link()).await?.announcement;
     Ok(Json(CurrentAnnouncement { announcement }))
 }

@@ -67,7 +67,7 @@ async fn list(
     let ChatsParams { query: text, kind, owner, before, limit } = query;
     let limit = limit_within(limit, 50, MAX_LISTED)?;
     let query = DirectoryQuery { text: &text, kind, owner, before, limit };
-    Ok(Json(directory::list(&api.db, query).await?.into()))
+    Ok(Json(directory::list_all(&api.db, query).await?.into()))
 }
 
 /// List the members of any chat

@@ -96,7 +96,8 @@ async fn list(
     let PeopleParams { query: text, show, before, limit } = query;
     let show = show.into();
     let limit = limit_within(limit, 50, MAX_PEOPLE)?;
-    let page = people::list(&api.db, PeopleQuery { text: &text, show, before, limit }).await?;
+    let page =
+        people::list(api.db.home(), PeopleQuery { text: &text, show, before, limit }).await?;
     let ids: Vec<UserId> = page.people.iter().map(|person| person.id).collect();
     let online = api.presence.online(&ids).await.unwrap_or_default();
     Ok(Json(PeoplePageView::new(page, &online)))
@@ -169,7 +170,7 @@ async fn set_role(
 ) -> Result<Json<RoleAnswer>> {
     let RoleBody { role, reason } = body;
     let by = Some(admin.0.user_id);
-    let changed = admin::set_role(&api.db, by, Whom::Id(user), role, &reason).await?;
+    let changed = admin::set_role(api.db.home(), by, Whom::Id(user), role, &reason).await?;
     Ok(Json(RoleAnswer { changed }))
 }
 

@@ -10,7 +10,7 @@ const FOLLOWED_BY_THE_BUCKET: [&str; 1] = ["chats_pair_key"];
 #[tokio::test]
 async fn a_chats_keys_begin_with_the_chat() {
     let t = T::postgres().await;
-    let Db::Postgres(pool, ..) = &t.api.db else { panic!("not PostgreSQL") };
+    let Db::Postgres(pool, ..) = t.api.db.home() else { panic!("not PostgreSQL") };
     let tables =
         "/* of a test */ SELECT tablename::TEXT FROM pg_tables WHERE schemaname = current_schema()";
     let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(pool).await.unwrap();
