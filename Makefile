@@ -5,11 +5,12 @@ APIS ?= 2
 BALANCER ?= nginx
 PORT ?= 8000
 SCENARIO ?= smoke
+SEEDS ?= 10000
 URL ?= http://127.0.0.1:$(PORT)
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt doc cluster loadtest bench check-deploy check-containers clean
+.PHONY: help run test lint fmt doc cluster loadtest bench chaos simulate check-deploy check-containers clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +50,13 @@ loadtest: ## Load and the truth about it: make loadtest SCENARIO=smoke URL=http:
 
 bench: ## What everything costs, beside this machine's limit: target/bench/table.md (half an hour; ROWS="paced idle" for some, BINARIES=target/release; ARGS=--quick for a look)
 	ulimit -S -n $$(ulimit -H -n) && $(CARGO) bench -p switchboard-loadtest --bench table -- $(ROWS) $(if $(BINARIES),--binaries $(abspath $(BINARIES))) $(ARGS)
+
+chaos: ## Everything breaks under a crowd, with a table of how long it took (a quarter of an hour)
+	scripts/install-test-tools
+	$(CARGO) test -p switchboard-standalone --test system chaos:: -- --include-ignored --nocapture --test-threads 1
+
+simulate: ## Simulated installations, each broken in its own way: make simulate SEEDS=10000
+	SIMULATION_SEEDS=$(SEEDS) $(CARGO) test --profile simulation -p switchboard-gateway --lib simulation
 
 check-deploy: ## The files that deploy it, by the programs that know their formats, and planted faults that these must notice
 	scripts/check-deploy

@@ -2,8 +2,8 @@
 //! process has a file of its own.
 
 use crate::{
-    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Links, Node, Postgres,
-    Process, Program, Redis, TestDatabase, binaries, free_port, links::Ends, scratch::Scratch,
+    BalancedNode, Balancer, BalancerKind, ClusterState, Cpus, Durability, Node, Postgres, Process,
+    Program, Redis, TestDatabase, TestLinks, binaries, free_port, links::Ends, scratch::Scratch,
 };
 use anyhow::{Context, Result};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey, pkcs8::spki::der::pem::LineEnding};
@@ -83,7 +83,7 @@ struct Wiring {
     database_url: String,
     token_key: String,
     admin_password: String,
-    links: Links,
+    links: TestLinks,
 }
 
 impl Cluster {
@@ -95,10 +95,7 @@ impl Cluster {
         let binaries = binaries::cluster_folder(options.binaries.as_deref()).await?;
         let cpus = options.cpus;
         let scratch = Scratch::new("cluster")?;
-        let logs = options.logs.unwrap_or_else(|| scratch.path().join("logs"));
-        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        // Some children run in another folder, where a relative path would lead elsewhere.
-        let logs = fs::canonicalize(logs)?;
+        let logs = folder(options.logs.unwrap_or_else(|| scratch.path().join("logs")))?;
         let (redis, postgres) = tokio::try_join!(
             Redis::start_in(Some(&logs), cpus.others, &[]),
             Postgres::start_in(Some(&logs), options.durability, cpus.others)
@@ -114,11 +111,10 @@ impl Cluster {
         // Last, because a later value of the same name wins.
         settings.extend(options.settings);
         let key = SigningKey::from_bytes(&rand::random());
-        let mut links = Links::default();
-        if options.linked {
-            let (gateways, apis) = (options.gateways, options.apis);
-            links.add_to_stores(gateways, apis, &redis, &postgres).await?;
-        }
+        let links = match options.linked {
+            true => TestLinks::to_stores(options.gateways, options.apis, &redis, &postgres).await?,
+            false => TestLinks::default(),
+        };
         let mut wiring = Wiring {
             binaries,
             cpus,
@@ -163,7 +159,7 @@ impl Cluster {
     }
 
     /// The links between the nodes and what they need, if the cluster was started with such.
-    pub fn links(&self) -> &Links {
+    pub fn links(&self) -> &TestLinks {
         &self.wiring.links
     }
 
@@ -292,6 +288,13 @@ impl Wiring {
         let program = Program::new(name, self.binaries.join(binary), &self.logs).on_cpu(cpu);
         self.settings.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
+}
+
+/// The folder, made if it is missing.
+fn folder(path: PathBuf) -> Result<PathBuf> {
+    fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    // Some children run in another folder, where a relative path would lead elsewhere.
+    Ok(fs::canonicalize(path)?)
 }
 
 /// The settings that differ from one cluster to the next.

@@ -36,13 +36,13 @@ pub enum LinkState {
 }
 
 /// A link to one server. Everything over it ends when it is dropped.
-pub struct Link {
+pub struct TestLink {
     address: SocketAddr,
     state: watch::Sender<LinkState>,
     _tasks: JoinSet<()>,
 }
 
-impl Link {
+impl TestLink {
     /// Opens a link to this server, which need not be there yet.
     pub async fn to(server: SocketAddr) -> Result<Self> {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
@@ -154,9 +154,9 @@ mod tests {
     const A_MOMENT: Duration = Duration::from_millis(100);
 
     /// A link to a server that repeats what it hears, and a connection over it.
-    async fn echo() -> (Link, TcpStream, JoinSet<()>) {
+    async fn echo() -> (TestLink, TcpStream, JoinSet<()>) {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let link = Link::to(server.local_addr().unwrap()).await.unwrap();
+        let link = TestLink::to(server.local_addr().unwrap()).await.unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut echoes = JoinSet::new();

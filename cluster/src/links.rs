@@ -1,6 +1,6 @@
 //! The links between a cluster's nodes and what they need, each to be broken by itself.
 
-use crate::{Link, LinkState, Node, Postgres, Redis};
+use crate::{LinkState, Node, Postgres, Redis, TestLink};
 use anyhow::Result;
 use std::net::SocketAddr;
 
@@ -19,15 +19,15 @@ pub enum Ends {
 
 /// All links of a cluster. Where there is none, a node goes straight to the server.
 #[derive(Default)]
-pub struct Links(Vec<LinkBetween>);
+pub struct TestLinks(Vec<LinkBetween>);
 
 struct LinkBetween {
     ends: Ends,
     server: SocketAddr,
-    link: Link,
+    link: TestLink,
 }
 
-impl Links {
+impl TestLinks {
     /// From now on these links are so.
     pub fn set(&self, which: impl Fn(Ends) -> bool, state: LinkState) {
         self.0.iter().filter(|one| which(one.ends)).for_each(|one| one.link.set(state));
@@ -38,21 +38,21 @@ impl Links {
         self.set(|_| true, LinkState::Open);
     }
 
-    pub(crate) async fn add_to_stores(
-        &mut self,
+    pub(crate) async fn to_stores(
         gateways: usize,
         apis: usize,
         redis: &Redis,
         postgres: &Postgres,
-    ) -> Result<()> {
+    ) -> Result<Self> {
+        let mut links = Self::default();
         for gateway in 0..gateways {
-            self.add(Ends::GatewayRedis(gateway), local(redis.port())).await?;
+            links.add(Ends::GatewayRedis(gateway), local(redis.port())).await?;
         }
         for api in 0..apis {
-            self.add(Ends::ApiRedis(api), local(redis.port())).await?;
-            self.add(Ends::ApiPostgres(api), local(postgres.port())).await?;
+            links.add(Ends::ApiRedis(api), local(redis.port())).await?;
+            links.add(Ends::ApiPostgres(api), local(postgres.port())).await?;
         }
-        Ok(())
+        Ok(links)
     }
 
     pub(crate) async fn add_to_apis(&mut self, gateways: usize, apis: &[Node]) -> Result<()> {
@@ -65,7 +65,7 @@ impl Links {
     }
 
     async fn add(&mut self, ends: Ends, server: SocketAddr) -> Result<()> {
-        self.0.push(LinkBetween { ends, server, link: Link::to(server).await? });
+        self.0.push(LinkBetween { ends, server, link: TestLink::to(server).await? });
         Ok(())
     }
 

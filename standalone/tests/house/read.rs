@@ -13,9 +13,10 @@ use syn::{
 };
 
 /// The crates, the product first.
-const CRATES: [&str; 9] = [
+const CRATES: [&str; 10] = [
     "shared/protocol",
     "shared/platform",
+    "shared/determinism",
     "api",
     "gateway",
     "standalone",
@@ -148,7 +149,8 @@ fn file(name: &str, source: &Path, path: &Path) -> SourceFile {
 fn mark_tests(files: &mut [SourceFile]) {
     for file in files {
         let is_test = |part: &String| {
-            ["tests", "testing", "fuzz", "samples", "scripted"].contains(&part.as_str())
+            ["tests", "testing", "fuzz", "samples", "scripted", "simulation"]
+                .contains(&part.as_str())
         };
         if file.module.iter().any(is_test) {
             file.is_test = true;

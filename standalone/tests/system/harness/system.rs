@@ -7,7 +7,7 @@ use super::{
     user::{PASSWORD, User},
     wait::until,
 };
-use cluster::{Balancer, BalancerKind, Cluster, ClusterOptions, Links, Node, Postgres, Redis};
+use cluster::{Balancer, BalancerKind, Cluster, ClusterOptions, Node, Postgres, Redis, TestLinks};
 use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
@@ -159,7 +159,7 @@ impl System {
     }
 
     /// Of [`System::linked_cluster`].
-    pub fn links(&self) -> &Links {
+    pub fn links(&self) -> &TestLinks {
         self.cluster().links()
     }
 
