@@ -27,7 +27,7 @@ use protocol::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::{sync::oneshot, time::timeout};
@@ -63,6 +63,7 @@ impl ApisOf {
         let (world, gateway) = (Arc::clone(&self.world), self.gateway);
         async move {
             let (fate, way) = world.weather.lock().call(gateway);
+            let _doomed = (fate != CallFate::Answered).then(|| Doomed::new(&world));
             tokio::time::sleep(way).await;
             world.note(gateway, &format!("{name} {fate:?}"));
             if fate == CallFate::LostOnTheWay {
@@ -80,6 +81,22 @@ impl ApisOf {
             answer.map_err(|_| Unavailable::NotAnswered("the world has ended".to_owned()))
         }
         .boxed()
+    }
+}
+
+/// Counts a call whose answer will not come, as long as somebody waits for it.
+struct Doomed(Arc<World>);
+
+impl Doomed {
+    fn new(world: &Arc<World>) -> Self {
+        world.doomed.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(world))
+    }
+}
+
+impl Drop for Doomed {
+    fn drop(&mut self) {
+        self.0.doomed.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

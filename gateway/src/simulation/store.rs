@@ -20,6 +20,8 @@ const PAGE: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct Store {
     pub chats: BTreeMap<ChatId, StoredChat>,
+    /// Whose commands were refused, in which chats: another copy of them may be carried out when the reason is over.
+    pub refused: BTreeSet<(ChatId, UserId)>,
     /// Who stopped being a member, and when.
     pub departures: Vec<(UserChat, Timestamp)>,
 }
@@ -67,6 +69,7 @@ impl Store {
             return chat.repeat_send(first, text);
         }
         if !chat.members.contains_key(user_id) {
+            self.refused.insert((*chat_id, *user_id));
             return Err(refusal(Code::NotAMember));
         }
         match action {

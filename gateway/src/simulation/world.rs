@@ -38,7 +38,10 @@ use std::{
     hash::Hash,
     mem,
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -65,6 +68,8 @@ pub(super) struct World {
     pub locks: BTreeMap<ChatId, Arc<tokio::sync::Mutex<()>>>,
     /// When transactions began that are not committed, with numbers of their own.
     open: Mutex<BTreeSet<(Timestamp, u64)>>,
+    /// Calls under way whose answers will not come.
+    pub doomed: AtomicUsize,
     chronicle: Mutex<Chronicle>,
     /// What apis and the bus do.
     pub apis: Lifecycle,
@@ -114,6 +119,7 @@ impl World {
             weather: Mutex::new(Weather::new(script.seed)),
             locks: CHATS.into_iter().map(|chat| (chat, Arc::default())).collect(),
             open: Mutex::default(),
+            doomed: AtomicUsize::new(0),
             chronicle: Mutex::new(chronicle),
             apis: Lifecycle::new(),
             nodes: Mutex::new((0..script.gateways).map(|_| None).collect()),
@@ -152,6 +158,11 @@ impl World {
     /// What was written before is seen by all, or will never be.
     pub(super) fn settled(&self) -> Timestamp {
         self.open.lock().first().map_or(self.now(), |(at, _)| *at)
+    }
+
+    /// No transaction is open, and no lane waits for an answer that will not come.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.open.lock().is_empty() && self.doomed.load(Ordering::Relaxed) == 0
     }
 
     /// What one api publishes arrives at a gateway in its order.
