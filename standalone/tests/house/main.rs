@@ -6,6 +6,7 @@
 mod figures;
 mod graph;
 mod packages;
+mod promises;
 mod read;
 
 use figures::Figures;

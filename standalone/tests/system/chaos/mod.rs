@@ -8,7 +8,9 @@ mod links;
 mod live;
 
 use crate::harness::System;
+use cluster::Postgres;
 use crowd::Crowd;
+use protocol::bucket::ChatBucket;
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -134,4 +136,29 @@ async fn postgres_fails_over() {
             "no client noticed more than a pause; dies: {dies}"
         );
     }
+}
+
+/// Long enough that sends are repeated more than once.
+const AWAY: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_two_servers_of_chats_killed_in_the_middle() {
+    let _turn = alone().await;
+    let other = Postgres::start().await.unwrap();
+    let database = other.create_database().await;
+    let t = System::cluster_with(&[("CHAT_DATABASE_URLS", database.url())]).await;
+    let mut crowd = Crowd::start_steady(&t, 20).await;
+    let there = crowd.chats.iter().filter(|chat| ChatBucket::of(**chat).group(2) == 1);
+    assert!(there.count() > 0, "some chats are on that server");
+    crowd.acks(SOME / 10).await;
+    other.kill().await.unwrap();
+    tokio::time::sleep(AWAY).await;
+    other.restart().await.unwrap();
+    crowd.acks(SOME / 10).await;
+    let party = crowd.finish(SOON).await;
+    assert_eq!(
+        (party.reconnected(), party.resyncs()),
+        (0, 0),
+        "no client noticed more than a pause"
+    );
 }
