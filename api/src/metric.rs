@@ -107,9 +107,9 @@ pub const METRICS: &[Metric] = &[
     ),
     gauge("db_connections_limit", &[], "Maximum number of connections to the database"),
     gauge(
-        "chat_server_up",
-        &[("server", Values::Bounded("a number from 1 to 63"))],
-        "1 while a server of chats other than people's home answers, by its place in CHAT_DATABASE_URLS",
+        "chat_servers_away",
+        &[],
+        "Servers of CHAT_DATABASE_URLS that do not answer. The log says which",
     ),
     counter(
         "chat_server_skipped_total",

@@ -171,7 +171,7 @@ impl Databases {
         Self { each, away: Arc::clone(&self.away) }
     }
 
-    /// Measures the connections to all of them for ever, with those apart.
+    /// Measures the connections to all of them for ever, with those apart, and how many do not answer.
     pub(crate) async fn keep_measuring(self, apart: Self) {
         let mut every = tokio::time::interval(MEASURE_EVERY);
         loop {
@@ -187,6 +187,8 @@ impl Databases {
             metrics::gauge!("db_connections", "state" => "idle").set(idle);
             metrics::gauge!("db_connections", "state" => "used").set(open.saturating_sub(idle));
             metrics::gauge!("db_connections_limit").set(most);
+            let away = (0..self.each.len()).filter(|server| self.is_away(*server)).count();
+            metrics::gauge!("chat_servers_away").set(away as f64);
         }
     }
 

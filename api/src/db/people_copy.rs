@@ -76,7 +76,6 @@ async fn missing(server: &Db, users: &[i64]) -> Result<List<i64>, DbError> {
 /// Keeps a server's copy up to date for ever, and says by it whether the server answers.
 pub(crate) async fn keep_copying(all: Databases, place: usize) {
     let server = &all.each()[place];
-    let label = place.to_string();
     loop {
         let copied = copy(all.home(), server).await;
         match &copied {
@@ -92,8 +91,6 @@ pub(crate) async fn keep_copying(all: Databases, place: usize) {
                 }
             }
         }
-        let up = if all.is_away(place) { 0.0 } else { 1.0 };
-        metrics::gauge!("chat_server_up", "server" => label.clone()).set(up);
         if !matches!(copied, Ok(Copied::More)) {
             tokio::time::sleep(EVERY).await;
         }
