@@ -116,6 +116,8 @@ async fn pump(
         let state = *states.borrow_and_update();
         if state == LinkState::Reset {
             let _ = to.as_ref().set_zero_linger();
+            // Dropped, it would end its side in peace.
+            to.forget();
             return;
         }
         let read = tokio::select! {
